@@ -1,0 +1,58 @@
+"""
+Write the table of options in `docs/cli.md` from the command's own declarations.
+
+    python docs/cli_reference.py          writes the table
+    python docs/cli_reference.py --check  fails where it is out of date
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import typer
+
+from hfasr.cli.app import app, transcribe
+
+PAGE = Path(__file__).with_name("cli.md")
+BEGIN, END = "<!-- made by docs/cli_reference.py -->\n", "<!-- end -->\n"
+
+
+def table() -> str:
+    """Return the arguments of ``hfasr transcribe`` as a table, in the order of its help."""
+    command: Any = typer.main.get_command(app)  # its class depends on typer's version
+    hints = get_type_hints(transcribe)
+    signature = inspect.signature(transcribe).parameters
+    rows = ["| option | values | default | meaning |", "|---|---|---|---|"]
+    for parameter in command.commands["transcribe"].params:
+        if parameter.name not in signature:  # --help
+            continue
+        names = ", ".join(f"`{name}`" for name in parameter.opts) if parameter.param_type_name == "option" else "inputs"
+        default = signature[parameter.name].default
+        shown = f"`{default}`" if default not in {None, False, inspect.Parameter.empty} else ""
+        rows.append(f"| {names} | {values(hints[parameter.name])} | {shown} | {parameter.help} |")
+    return "\n".join(rows) + "\n"
+
+
+def values(hint: Any) -> str:
+    """Return in words what an option of type *hint* takes."""
+    inner = () if get_origin(hint) is Literal else get_args(hint)  # of Optional, list
+    kind = next((part for part in inner if part is not type(None)), hint)
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(kind))
+    return {bool: "", float: "seconds", Path: "folder"}.get(kind, "text")
+
+
+def page() -> str:
+    """Return the page with the table of now."""
+    head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    return head + BEGIN + table() + END + rest.split(END)[1]
+
+
+if __name__ == "__main__":
+    if "--check" not in sys.argv:
+        PAGE.write_text(page(), encoding="utf-8", newline="\n")
+    elif page() != PAGE.read_text(encoding="utf-8"):
+        sys.exit("docs/cli.md is out of date; run: python docs/cli_reference.py")

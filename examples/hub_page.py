@@ -1,0 +1,38 @@
+"""
+The Hub's page on automatic speech recognition, with hfasr.
+
+https://huggingface.co/tasks/automatic-speech-recognition calls a model of the Hub as a service:
+send `sample1.flac`, get ``{"text": …}``, and wait while the model is loading. This file gains each
+further thing that the page does as hfasr learns it.
+
+    python examples/hub_page.py sample1.flac
+    python examples/hub_page.py sample1.flac facebook/wav2vec2-base-960h
+
+Needs a token of Hugging Face: `hf auth login`, or HF_TOKEN.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from hfasr import ASRClient, Transcript
+
+
+def as_a_service(path: str, model: str | None = None) -> Transcript:
+    """Send the file at *path* to *model* (``None``: the default), and wait out a loading model."""
+    with ASRClient(model) as asr:
+        return asr.transcribe(path)
+
+
+def main(path: str, model: str | None = None) -> None:
+    """Print what the service answers, and on standard error what came before."""
+    transcript = as_a_service(path, model)
+    print(json.dumps({"text": transcript.text}))
+    for attempt in transcript.provenance.attempts if transcript.provenance else ():
+        note = f"status {attempt.status}, {attempt.error or 'worked'}, after waiting {attempt.waited:.1f} s"
+        print(f"{attempt.route}: {note}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])

@@ -1,0 +1,138 @@
+"""
+Speech to text with any model of the Hugging Face Hub.
+
+Example:
+    >>> from hfasr import ASRClient
+    >>> from hfasr.testing import FakeBackend
+    >>> with ASRClient(backend=FakeBackend("hello")) as asr:
+    ...     print(asr.transcribe(b"RIFF", deadline=5).text)  # doctest: +SKIP
+    hello
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from ._client import DEFAULT_MODEL, ASRClient, AsyncASRClient
+    from .errors import (
+        AllRoutesFailedError,
+        APIConnectionError,
+        APIError,
+        APIResponseError,
+        APIStatusError,
+        APITimeoutError,
+        AudioDecodeError,
+        AudioError,
+        AudioNotFoundError,
+        AudioTooLongError,
+        AudioURLError,
+        AuthenticationError,
+        BackendError,
+        BackendLoadError,
+        BackendNotFoundError,
+        BackendNotInstalledError,
+        BadRequestError,
+        DeadlineExceededError,
+        EmptyAudioError,
+        EndpointGoneError,
+        HfasrError,
+        ModelLoadingError,
+        ModelNotHostedError,
+        NotFoundError,
+        PayloadTooLargeError,
+        PaymentRequiredError,
+        PermissionDeniedError,
+        RateLimitError,
+        ServerError,
+        UnsupportedAudioError,
+    )
+    from .types import (
+        Attempt,
+        Audio,
+        AudioInput,
+        Backend,
+        Provenance,
+        RetryPolicy,
+        Segment,
+        TranscribeOptions,
+        Transcript,
+        Word,
+    )
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "APIConnectionError",
+    "APIError",
+    "APIResponseError",
+    "APIStatusError",
+    "APITimeoutError",
+    "ASRClient",
+    "AllRoutesFailedError",
+    "AsyncASRClient",
+    "Attempt",
+    "Audio",
+    "AudioDecodeError",
+    "AudioError",
+    "AudioInput",
+    "AudioNotFoundError",
+    "AudioTooLongError",
+    "AudioURLError",
+    "AuthenticationError",
+    "Backend",
+    "BackendError",
+    "BackendLoadError",
+    "BackendNotFoundError",
+    "BackendNotInstalledError",
+    "BadRequestError",
+    "DeadlineExceededError",
+    "EmptyAudioError",
+    "EndpointGoneError",
+    "HfasrError",
+    "ModelLoadingError",
+    "ModelNotHostedError",
+    "NotFoundError",
+    "PayloadTooLargeError",
+    "PaymentRequiredError",
+    "PermissionDeniedError",
+    "Provenance",
+    "RateLimitError",
+    "RetryPolicy",
+    "Segment",
+    "ServerError",
+    "TranscribeOptions",
+    "Transcript",
+    "UnsupportedAudioError",
+    "Word",
+    "__version__",
+]
+
+_TYPES = {
+    "Attempt",
+    "Audio",
+    "AudioInput",
+    "Backend",
+    "Provenance",
+    "RetryPolicy",
+    "Segment",
+    "TranscribeOptions",
+    "Transcript",
+    "Word",
+}
+_CLIENT = {"ASRClient", "AsyncASRClient", "DEFAULT_MODEL"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'hfasr' has no attribute {name!r}")
+    module = "types" if name in _TYPES else "_client" if name in _CLIENT else "errors"
+    value = getattr(importlib.import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

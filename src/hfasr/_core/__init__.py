@@ -1,0 +1,1 @@
+"""The whole call, written once for the sync and the async client."""

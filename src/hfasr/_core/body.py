@@ -1,0 +1,58 @@
+"""Reading a reply's body under a cap, whatever the server claims or packs into it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+from ..errors import APIResponseError
+
+__all__ = ["BodyReader"]
+
+_PACKED = {"gzip", "x-gzip", "deflate"}
+_PLAIN = {"", "identity"}
+
+
+class BodyReader:
+    """
+    Collects raw chunks, inflating on the way, and stops at a cap.
+
+    Replies are asked for with ``accept-encoding: identity``; a server that packs them all the
+    same is understood, but each chunk is inflated into what is left of the cap, never whole: a
+    few kilobytes of gzip can hold gigabytes.
+    """
+
+    def __init__(self, headers: Mapping[str, str], *, status_code: int, max_bytes: int) -> None:
+        self._body = bytearray()
+        self._status = status_code
+        self._max_bytes = max_bytes
+        encoding = headers.get("content-encoding", "").strip().lower()
+        if encoding not in _PACKED | _PLAIN:
+            raise APIResponseError(
+                f"the server packed its reply as {encoding!r}, though it was asked not to; "
+                "look for a proxy in between that does so",
+                status_code=status_code,
+            )
+        # 32 + 15: zlib finds out by itself whether it is gzip or zlib.
+        self._inflater = zlib.decompressobj(47) if encoding in _PACKED else None
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next raw chunk."""
+        if self._inflater is not None:
+            room = self._max_bytes - len(self._body) + 1
+            try:
+                chunk = self._inflater.decompress(chunk, room)
+            except zlib.error as error:
+                raise APIResponseError("the server's packed reply is damaged", status_code=self._status) from error
+        self._body += chunk
+        if len(self._body) > self._max_bytes:
+            raise APIResponseError(
+                f"the server's reply is larger than {self._max_bytes // 1024**2} MiB, so it was not read further",
+                status_code=self._status,
+            )
+
+    def finish(self) -> bytes:
+        """Return the whole body."""
+        if self._inflater is not None and self._body and not self._inflater.eof:
+            raise APIResponseError("the server's packed reply was cut off", status_code=self._status)
+        return bytes(self._body)

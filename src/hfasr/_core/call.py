@@ -1,0 +1,138 @@
+"""
+The whole call: read the audio, take the routes in order, say how it went.
+
+Written once. It awaits nothing but its `IO`, so the sync client runs it to the end with one
+``send(None)``, and the async client on asyncio and trio.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .._version import __version__
+from ..audio import load
+from ..errors import (
+    AllRoutesFailedError,
+    APIError,
+    AudioError,
+    AudioTooLongError,
+    AuthenticationError,
+    BackendError,
+    HfasrError,
+    PaymentRequiredError,
+)
+from ..types import AudioInput, Provenance, TranscribeOptions, Transcript
+from .context import CallContext, logger
+from .hosted import AudioRefusedError, HostedCall
+from .local import run_locally
+from .options import check_options, engine_options, to_ask
+from .prepared import PreparedAudio
+from .routes import HostedRoute, LocalRoute, Route, plan
+
+if TYPE_CHECKING:
+    from ..audio import Upload
+    from .config import Config
+    from .io import IO
+    from .shared import Shared
+
+__all__ = ["transcribe"]
+
+
+async def transcribe(io: IO, config: Config, shared: Shared, audio: AudioInput, options: TranscribeOptions) -> Transcript:
+    """Transcribe *audio*; see `ASRClient.transcribe`."""
+    check_options(options)
+    routes = plan(config, options.get("model"))
+    deadline = options.get("deadline") or config.deadline
+    call = CallContext(io, config, shared, deadline)
+    try:
+        source = await load(
+            audio, call, allow_paths=config.allow_paths, allow_private_urls=config.allow_private_urls
+        )
+        return await _over_routes(call, routes, PreparedAudio(call, source), options)
+    except HfasrError as error:
+        call.stamp(error)
+        raise
+
+
+async def _over_routes(
+    call: CallContext, routes: tuple[Route, ...], audio: PreparedAudio, options: TranscribeOptions
+) -> Transcript:
+    errors: list[HfasrError] = []
+    refused_credentials: set[str] = set()
+    for index, route in enumerate(routes):
+        if isinstance(route, HostedRoute) and route.credential in refused_credentials:
+            continue
+        left = call.left()
+        window = None if left is None else left / (len(routes) - index)
+        if call.expired():
+            break
+        try:
+            return await _over_route(call, route, audio, options, window, errors)
+        except AudioRefusedError as refused:
+            raise refused.error from refused.error.__cause__
+        except (APIError, BackendError, AudioError) as error:
+            # Faults of the audio are the caller's, unless another route may take what this one cannot.
+            if isinstance(error, AudioError) and not errors and not isinstance(error, AudioTooLongError):
+                raise
+            if isinstance(route, HostedRoute) and isinstance(error, AuthenticationError | PaymentRequiredError):
+                refused_credentials.update({route.credential} - {None})  # type: ignore[arg-type]  # None is taken out
+            call.stamp(error)
+            errors.append(error)
+            if index + 1 < len(routes):
+                logger.warning("%s failed with %s; going on to the next route", route.name, type(error).__name__)
+    if call.expired():
+        raise call.deadline_error(f"{routes[min(index, len(routes) - 1)].name} was at work") from (errors[-1] if errors else None)
+    raise _failed(errors, routes)
+
+
+def _failed(errors: list[HfasrError], routes: tuple[Route, ...]) -> HfasrError:
+    if len(routes) == 1:
+        return errors[0]
+    told = "; ".join(f"{type(error).__name__}: {str(error)[: 360 // len(errors)]}" for error in errors)
+    return AllRoutesFailedError(f"all {len(routes)} routes failed: {told}", errors=errors)
+
+
+async def _over_route(
+    call: CallContext,
+    route: Route,
+    audio: PreparedAudio,
+    options: TranscribeOptions,
+    window: float | None,
+    errors: list[HfasrError],
+) -> Transcript:
+    upload: Upload | None = None
+    if isinstance(route, LocalRoute):
+        transcript = await run_locally(call, route, engine_options(options), audio, window)
+    else:
+        transcript, upload = await HostedCall(call, route, to_ask(options), audio, window).run()
+    reason = f"{type(errors[0]).__name__}: {errors[0]}" if errors else None
+    provenance = Provenance(
+        backend="hosted" if isinstance(route, HostedRoute) else route.name,
+        provider=route.provider if isinstance(route, HostedRoute) else None,
+        model=route.model,
+        audio_sha256=await audio.sha256(),
+        audio_duration=audio.duration,
+        uploaded_bytes=len(upload.data) if upload else None,
+        upload_format=upload.format if upload else None,
+        attempts=tuple(call.attempts),
+        fallback_reason=reason,
+        audio_changes=audio.changes,
+        hfasr_version=__version__,
+    )
+    return _complete(replace(transcript, provenance=provenance), audio.duration)
+
+
+def _complete(transcript: Transcript, duration: float | None) -> Transcript:
+    """Fill in what the audio tells: its duration, and the end of a last segment that nobody knows."""
+    if duration is None:
+        return transcript
+    segments = tuple(
+        replace(
+            segment,
+            end=duration if segment.end is None else segment.end,
+            words=tuple(replace(word, end=duration) if word.end is None else word for word in segment.words),
+        )
+        for segment in transcript.segments
+    )
+    return replace(transcript, segments=segments, duration=duration)

@@ -1,0 +1,134 @@
+"""One call's clock, log and limits."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import APIError, AudioTooLongError, DeadlineExceededError, HfasrError
+from ..types import Attempt
+from ..wire import Request, Response
+
+if TYPE_CHECKING:
+    from .config import Config
+    from .io import IO
+    from .shared import Shared
+
+__all__ = ["CallContext", "logger"]
+
+logger = logging.getLogger("hfasr")
+
+T = TypeVar("T")
+
+_SLACK_S = 0.01  # a socket's timeout may fire a little early
+
+
+class CallContext:
+    """
+    What every step of one call needs: how to wait, how long, and where to write down what was done.
+
+    It is also the `AudioIO` that reading audio waits on.
+    """
+
+    def __init__(self, io: IO, config: Config, shared: Shared, deadline: float | None) -> None:
+        self.io = io
+        self.config = config
+        self.shared = shared
+        self.attempts: list[Attempt] = []
+        self.last_api_error: APIError | None = None
+        self.started = io.clock.now()
+        self._deadline = deadline
+        self._waited = 0.0
+
+    # Time
+
+    def left(self) -> float | None:
+        """Return the seconds until the deadline, ``None`` without one; may be negative."""
+        return None if self._deadline is None else self._deadline - (self.io.clock.now() - self.started)
+
+    def expired(self) -> bool:
+        """Whether the deadline has passed."""
+        left = self.left()
+        return left is not None and left <= _SLACK_S
+
+    def deadline_error(self, doing: str) -> DeadlineExceededError:
+        """Return the error for time that ran out, with the last server's error as its cause."""
+        error = DeadlineExceededError(
+            f"the deadline of {self._deadline:g} s passed while {doing}; raise deadline=, or shorten the audio",
+            attempts=self.attempts,
+        )
+        error.__cause__ = self.last_api_error
+        return error
+
+    def check(self) -> None:
+        """Raise where the deadline has passed or the call was cancelled. Any thread may call it."""
+        if self.expired():
+            raise self.deadline_error("reading the audio")
+        self.io.check_cancelled()
+
+    async def sleep(self, seconds: float) -> None:
+        """Pause, and count it for the next attempt."""
+        await self.io.sleep(seconds)
+        self._waited += seconds
+
+    # Log
+
+    def record(self, route: str, began: float, *, status: int | None, error: str | None, request_id: str | None = None) -> None:
+        """Write down one request or engine run that began at *began* on the clock."""
+        now = self.io.clock.now()
+        attempt = Attempt(route, status, error, request_id, began - self.started, now - began, self._waited)
+        self._waited = 0.0
+        self.attempts.append(attempt)
+        logger.debug("%s: %s in %.3f s", route, error or status or "done", attempt.duration)
+
+    def stamp(self, error: HfasrError) -> None:
+        """Give *error* the attempts, where it has none yet."""
+        if not error.attempts:
+            error.attempts = tuple(self.attempts)
+
+    # What reading audio waits on
+
+    async def offload(self, fn: Callable[[], T], /) -> T:
+        """Run blocking work off the event loop."""
+        return await self.io.offload(fn)
+
+    async def get(self, url: str, /, *, allow_private: bool, max_bytes: int) -> Response:
+        """Fetch *url* once, without a token and following no redirect."""
+        from .http import Reach
+
+        request = Request("GET", url, {"accept": "audio/*, video/*;q=0.9, */*;q=0.5", "user-agent": user_agent()})
+        reach = Reach(audio=True, private=allow_private, max_bytes=max_bytes)
+        return await self.io.send(request, timeout=self.config.timeout, expires_in=self.left(), reach=reach)
+
+    async def collect(self, chunks: AsyncIterable[bytes], /, *, max_bytes: int) -> bytes:
+        """Join an async iterable."""
+        try:
+            body = await self.io.collect(chunks, max_bytes=max_bytes, expires_in=self.left())
+        except TimeoutError as error:
+            if not self.expired():
+                raise
+            raise self.deadline_error("reading the audio") from error
+        if len(body) > max_bytes:
+            raise AudioTooLongError(f"the audio is larger than {max_bytes // 1024**2} MiB; write it to a file and pass its path")
+        return body
+
+    async def wait(self, awaitable: Awaitable[T], /) -> T:
+        """Wait for an async file."""
+        try:
+            return await self.io.wait(awaitable, expires_in=self.left())
+        except TimeoutError as error:
+            if not self.expired():
+                raise
+            raise self.deadline_error("reading the audio") from error
+
+
+@functools.cache
+def user_agent() -> str:
+    """Return how hfasr names itself to servers."""
+    import platform
+
+    from .._version import __version__
+
+    return f"hfasr/{__version__}; python/{platform.python_version()}"

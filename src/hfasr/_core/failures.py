@@ -1,0 +1,62 @@
+"""What an HTTP library raises, as hfasr's errors; by name, so that httpx and httpx2 are one."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+from ..errors import APIConnectionError, APITimeoutError, HfasrError
+
+__all__ = ["translate"]
+
+_LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2"}
+
+
+def _names(error: BaseException) -> set[str]:
+    return {cls.__name__ for cls in type(error).__mro__ if cls.__module__.partition(".")[0] in _LIBRARIES}
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def translate(error: BaseException) -> HfasrError:
+    """
+    Turn what a client raised into a typed error.
+
+    Text of the library is never quoted where it may hold a header: ``LocalProtocolError`` and
+    ``UnicodeEncodeError`` print the Authorization header.
+    """
+    if isinstance(error, HfasrError):
+        return error
+    names = _names(error)
+    if "PoolTimeout" in names:
+        return APITimeoutError("all connections of the pool were busy; give http_client a larger pool")
+    if "ConnectTimeout" in names:
+        return APITimeoutError("the server could not be reached in time; check the address, or raise timeout=")
+    if "TimeoutException" in names or isinstance(error, TimeoutError):
+        return APITimeoutError("the server did not answer in time; raise timeout= or shorten the audio", maybe_billed=True)
+    for link in _chain(error):
+        if isinstance(link, ssl.SSLCertVerificationError):
+            reason = link.verify_message or "it cannot be verified"
+            return APIConnectionError(
+                f"the server's certificate was refused: {reason}; for a private CA set SSL_CERT_FILE", permanent=True
+            )
+        if isinstance(link, UnicodeError):
+            return APIConnectionError("a header or the address holds characters that HTTP cannot carry", permanent=True)
+    if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"} or isinstance(error, ValueError):
+        return APIConnectionError(
+            f"the request cannot be sent ({type(error).__name__}): check base_url, model and token", permanent=True
+        )
+    if "ProxyError" in names:
+        return APIConnectionError(f"the proxy refused the connection; check HTTPS_PROXY and HTTP_PROXY ({error})")
+    if names or isinstance(error, OSError):
+        detail = str(error).strip() or "no reason given"
+        return APIConnectionError(f"the connection failed: {detail} ({type(error).__name__})")
+    if isinstance(error, RuntimeError) and "closed" in str(error):
+        return APIConnectionError("the HTTP client has been closed; make a new one", permanent=True)
+    return APIConnectionError(f"the HTTP client failed with {type(error).__name__}", permanent=True)

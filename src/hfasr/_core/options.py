@@ -1,0 +1,74 @@
+"""The options of one call, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from .._hosted.dialect import Ask
+from ..types import Task, TranscribeOptions
+from .config import seconds_above_0
+
+__all__ = ["check_options", "engine_options", "to_ask"]
+
+_NAMES = tuple(TranscribeOptions.__annotations__)
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """
+    See that *options* are ones that `transcribe` knows, with values of the right kind.
+
+    Raises:
+        TypeError: An unknown name, or a value of the wrong type.
+        ValueError: A value that is out of range.
+    """
+    for name in options:
+        if name not in _NAMES:
+            import difflib
+
+            close = difflib.get_close_matches(name, _NAMES, 1)
+            raise TypeError(
+                f"transcribe() has no option {name!r}; "
+                + (f"did you mean {close[0]!r}?" if close else f"it knows {', '.join(_NAMES)}")
+            )
+    for name in ("model", "language", "prompt"):
+        value = options.get(name)
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} must be a string or None, not {type(value).__name__}")
+        if value == "" and name != "prompt":
+            raise ValueError(f"{name} must not be empty; leave it out for the default")
+    if options.get("task") not in {None, *get_args(Task)}:
+        raise ValueError(f'task must be "transcribe" or "translate", not {options["task"]!r:.50}')
+    if not _is_timestamps(options.get("return_timestamps", False)):
+        raise ValueError(f'return_timestamps must be False, True or "word", not {options["return_timestamps"]!r:.50}')
+    if options.get("deadline") is not None:
+        seconds_above_0("deadline", options["deadline"])
+    for name in ("generation_parameters", "extra_parameters"):
+        value = options.get(name)
+        if value is not None and not (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
+            raise TypeError(f"{name} must be a dictionary with string keys, not {type(value).__name__}")
+
+
+def _is_timestamps(value: object) -> bool:
+    return isinstance(value, bool) or value == "word"
+
+
+def to_ask(options: TranscribeOptions) -> Ask:
+    """Return what a server is asked for."""
+    timestamps: bool | Literal["word"] = options.get("return_timestamps", False)
+    return Ask(
+        language=options.get("language"),
+        task=options.get("task"),
+        prompt=options.get("prompt") or None,
+        return_timestamps=timestamps,
+        generation_parameters=dict(options.get("generation_parameters") or {}),
+        extra_parameters=dict(options.get("extra_parameters") or {}),
+    )
+
+
+def engine_options(options: TranscribeOptions) -> TranscribeOptions:
+    """Return what an engine is asked for: neither the model, which it has, nor the deadline, which is ours."""
+    wanted: TranscribeOptions = options.copy()
+    wanted.pop("model", None)
+    wanted.pop("deadline", None)
+    return wanted

@@ -1,0 +1,97 @@
+"""Waiting for a server or an engine to be ready, and loading engines ahead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .._hosted.dialect import Ask
+from .._hosted.failures import diagnose
+from ..audio import load
+from ..errors import APIConnectionError, APIError, ServerError
+from ..types import Audio, RetryPolicy
+from ..wire import Request
+from .config import seconds_above_0
+from .context import CallContext
+from .hosted import HostedCall
+from .local import load_engine
+from .prepared import PreparedAudio
+from .retry import JITTER
+from .routes import HostedRoute, LocalRoute, plan
+
+if TYPE_CHECKING:
+    from .config import Config
+    from .io import IO
+    from .shared import Shared
+
+__all__ = ["preload", "wait_until_ready"]
+
+_PAUSE_INITIAL_S = 1.0
+_PAUSE_GROWTH = 1.5
+_PAUSE_MAX_S = 15.0
+_PROBE_RATE_HZ = 16_000
+
+
+async def preload(io: IO, config: Config, shared: Shared) -> None:
+    """Load every local engine of *config*; see `ASRClient.preload`."""
+    call = CallContext(io, config, shared, None)
+    for route in plan(config, None):
+        if isinstance(route, LocalRoute):
+            await load_engine(call, route)
+
+
+async def wait_until_ready(io: IO, config: Config, shared: Shared, timeout: float) -> None:
+    """Wait for the first route; see `ASRClient.wait_until_ready`."""
+    seconds_above_0("timeout", timeout)
+    # One request at a time: the pauses between them are decided here, not by the policy.
+    single = replace(config, retry=RetryPolicy(max_attempts=1, loading_timeout=0))
+    call = CallContext(io, single, shared, timeout)
+    route = plan(config, None)[0]
+    if isinstance(route, LocalRoute):
+        await load_engine(call, route)
+        return
+    pause = _PAUSE_INITIAL_S
+    while True:
+        try:
+            await _ask(call, route)
+        except APIError as error:
+            call.last_api_error = error
+            if not _may_pass(error):
+                call.stamp(error)
+                raise
+        else:
+            return
+        wait = pause * (1 - JITTER * io.clock.random())
+        left = call.left()
+        if left is None or wait >= left:
+            raise call.deadline_error(f"waiting for {route.name} to be ready")
+        await call.sleep(wait)
+        pause = min(pause * _PAUSE_GROWTH, _PAUSE_MAX_S)
+
+
+def _may_pass(error: APIError) -> bool:
+    return isinstance(error, ServerError) or (isinstance(error, APIConnectionError) and not error.permanent)
+
+
+async def _ask(call: CallContext, route: HostedRoute) -> None:
+    """
+    Ask once whether *route* is ready.
+
+    An endpoint has an address for that. The router has none: only a transcription tells whether
+    the model is loaded, so a short silence is sent.
+    """
+    import numpy as np
+
+    silence = Audio(np.zeros(_PROBE_RATE_HZ // 2, np.float32), _PROBE_RATE_HZ)
+    hosted = HostedCall(call, route, Ask(), PreparedAudio(call, await load(silence, call)), call.left())
+    dialect, server = await hosted.find_server()
+    url = dialect.ready_url(server)
+    if url is None:
+        await hosted.run()
+        return
+    response = await hosted.exchange(Request("GET", url), server)
+    # A server without such an address is up: it has answered.
+    if response.status_code >= 400 and response.status_code not in {404, 405}:
+        raise diagnose(response, server, wall=call.io.clock.wall(), duration=None).error
+
+

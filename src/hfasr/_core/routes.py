@@ -1,0 +1,121 @@
+"""Which routes a call may take, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from .._hosted.hf import HFDialect
+from .._hosted.openai import OpenAIDialect
+from .._hosted.servers import endpoint_server, is_hugging_face, openai_server, origin, router_server
+from .config import HOSTED
+
+if TYPE_CHECKING:
+    from .._hosted.dialect import Dialect, Server
+    from ..types import Backend
+    from .config import Config, DialectName
+
+__all__ = ["DIALECTS", "HostedRoute", "LocalRoute", "Route", "plan"]
+
+DIALECTS: dict[str, Dialect] = {"hf": HFDialect(), "openai": OpenAIDialect()}
+
+
+@dataclass(frozen=True, slots=True)
+class HostedRoute:
+    """A server, and what it may be shown."""
+
+    name: str
+    """For messages and `Attempt.route`."""
+
+    provider: str | None
+    """For `Provenance.provider`."""
+
+    base_url: str
+    """Where the server's protocol begins; the token goes to this origin alone."""
+
+    model: str
+
+    dialect: DialectName
+    """What it speaks; ``"auto"``: to be found out."""
+
+    behind_router: bool
+    """Whether *base_url* is the router's."""
+
+    explicit_token: str | None = field(repr=False)
+    """A token that the caller passed for this very server."""
+
+    @property
+    def finds_token(self) -> bool:
+        """Whether a token from the environment or the login may go there."""
+        return self.explicit_token is None and is_hugging_face(self.base_url)
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether nothing can be had there without one."""
+        return self.behind_router and is_hugging_face(self.base_url)
+
+    @property
+    def credential(self) -> str | None:
+        """What tells whether two routes are paid by the same account; ``None``: no account."""
+        return self.explicit_token or ("found" if self.finds_token else None)
+
+    def server(self, dialect: str, prefix: str | None = None) -> Server:
+        """Return the server's address in *dialect*."""
+        if self.behind_router:
+            return router_server(self.base_url, self.name, self.model)
+        if dialect == "openai":
+            return openai_server(self.base_url, self.model, prefix=prefix)
+        return endpoint_server(self.base_url, self.model)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRoute:
+    """An engine on this machine."""
+
+    name: str
+    """The engine's name."""
+
+    model: str | None
+    """Hub id or folder; ``None``: the engine's own default."""
+
+    backend: Backend | None
+    """The engine itself, where the caller passed one."""
+
+
+Route: TypeAlias = HostedRoute | LocalRoute
+
+
+def plan(config: Config, model: str | None) -> tuple[Route, ...]:
+    """Return the routes of a call for *model* (``None``: the client's), in order."""
+    wanted = model or config.model
+    first: tuple[Route, ...]
+    if config.backend != HOSTED:
+        first = (_route(config.backend, wanted, config),)
+    elif config.base_url is not None:
+        first = (_own_server(config.base_url, wanted, config, config.dialect),)
+    else:
+        first = tuple(_behind_router(name, wanted or config.default_model, config) for name in config.providers)
+    # A fallback that names no model of its own gets the call's, where the caller chose one.
+    return (*first, *(_route(spec, wanted, config) for spec in config.fallbacks))
+
+
+def _behind_router(provider: str, model: str, config: Config) -> HostedRoute:
+    route = HostedRoute(provider, provider, str(config.router_url), model, "hf", True, config.token)
+    route.server("hf")  # a model id that cannot be one is refused before anything is read or sent
+    return route
+
+
+def _own_server(base_url: str, model: str | None, config: Config, dialect: DialectName) -> HostedRoute:
+    # A token is passed for one server: a fallback elsewhere does not get it.
+    primary = config.base_url or str(config.router_url)
+    token = config.token if origin(base_url) == origin(primary) or is_hugging_face(base_url) else None
+    return HostedRoute(base_url, base_url, base_url, model or config.default_model, dialect, False, token)
+
+
+def _route(spec: str | Backend, model: str | None, config: Config) -> Route:
+    if not isinstance(spec, str):
+        return LocalRoute(spec.name, model, spec)
+    if "://" in spec:
+        return _own_server(spec.rstrip("/"), model, config, "auto")
+    name, _, own_model = spec.partition(":")
+    return LocalRoute(name, own_model or model, None)

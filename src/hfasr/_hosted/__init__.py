@@ -1,0 +1,1 @@
+"""The hosted side's wire dialects: the only place that knows a server's JSON."""

@@ -1,0 +1,35 @@
+"""Steps from a refused form to the next that both dialects take alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..types import Timestamps
+from .dialect import Ask, Failure, Fix, Form
+
+__all__ = ["audio_steps", "times_steps", "without"]
+
+
+def without(form: Form, ask: Ask, parameter: str) -> Iterator[Form]:
+    """Yield *form* without the parameter that the server named, where it was asked for."""
+    if parameter in set(ask.names()) - form.dropped:
+        yield replace(form, dropped=form.dropped | {parameter})
+
+
+def times_steps(form: Form, nearest: list[Timestamps]) -> Iterator[Form]:
+    """Yield *form* with the nearest times that the server may give, ending with none."""
+    if form.timestamps:
+        for timestamps in nearest:
+            yield replace(form, timestamps=timestamps)
+
+
+def audio_steps(form: Form, failure: Failure) -> Iterator[Form]:
+    """Yield *form* with the audio decoded, or smaller."""
+    if failure.fix is Fix.DECODE and form.upload == "first":
+        yield replace(form, upload="flac")
+    elif failure.fix is Fix.SHRINK:
+        if form.upload == "first":
+            yield replace(form, upload="flac")
+        if form.upload != "opus":
+            yield replace(form, upload="opus")

@@ -1,0 +1,134 @@
+"""Reading what servers answer: JSON that may be anything, and the messages in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import APIResponseError
+from ..types import Segment, Word
+
+if TYPE_CHECKING:
+    from ..wire import Response
+
+__all__ = ["decode", "error_text", "json_of", "read_segments", "read_words", "request_id", "text_of"]
+
+
+def decode(response: Response, limit: int = 20_000) -> str:
+    """Return the start of the body as text, whatever it is."""
+    return response.content[:limit].decode("utf-8", errors="replace")
+
+
+def json_of(response: Response) -> Any:
+    """Return the body as JSON, ``None`` where it is not."""
+    try:
+        return json.loads(response.content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def request_id(response: Response) -> str | None:
+    """Return the server's id of the request, by the names that the field uses."""
+    for name in ("x-request-id", "inference-id", "x-inference-id", "x-amzn-trace-id", "x-amz-cf-id"):
+        value = response.headers.get(name)
+        if value:
+            return value[:200]
+    return None
+
+
+def error_text(response: Response) -> str:
+    """
+    Return what the server says is wrong.
+
+    Understood are ``{"error": "…" | ["…"] | {"message": "…"}}`` (Hugging Face, OpenAI),
+    ``{"detail": "…" | [{"loc": …, "msg": …}]}`` (FastAPI), ``{"message": "…"}``, and plain text; of
+    an HTML page only that it is one.
+    """
+    body = json_of(response)
+    if isinstance(body, dict):
+        for key in ("error", "detail", "message", "title"):
+            if body.get(key):
+                return "; ".join(_strings(body[key]))
+    text = decode(response, 2_000).strip()
+    if text[:15].lower().startswith(("<!doctype", "<html")):
+        return "an HTML page"
+    return text or response.headers.get("x-error-message", "")
+
+
+def _strings(value: Any, depth: int = 0) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif depth > 3:
+        return
+    elif isinstance(value, list):
+        for item in value[:10]:
+            yield from _strings(item, depth + 1)
+    elif isinstance(value, dict):
+        found = next((value[key] for key in ("message", "msg", "error", "detail") if value.get(key)), None)
+        place = value.get("loc")
+        if isinstance(place, list) and place:
+            yield f"{place[-1]}: {'; '.join(_strings(found, depth + 1))}"
+        else:
+            yield from _strings(found, depth + 1)
+
+
+def text_of(response: Response) -> tuple[str, dict[str, Any]]:
+    """
+    Return the text of a 2xx *response* and the whole answer.
+
+    Raises:
+        APIResponseError: No JSON object with a ``text``.
+    """
+    body = json_of(response)
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
+    if isinstance(body, dict) and isinstance(body.get("text"), str) and not body.get("error"):
+        return body["text"], body
+    said = error_text(response)
+    kind = response.headers.get("content-type", "no content type")
+    what = f"an error: {said}" if isinstance(body, dict) and body.get("error") else f"no transcript ({kind}): {said}"
+    raise APIResponseError(
+        f"the server answered {response.status_code} with {what[:300]}; "
+        "check that base_url and model are those of a speech recogniser",
+        status_code=response.status_code,
+        request_id=request_id(response),
+        body=decode(response),
+    )
+
+
+def seconds(value: Any) -> float | None:
+    """Return a time as a finite `float` of 0 or more, ``None`` where it is not one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value < 1e9 else None
+
+
+def read_words(items: Any, duration: float | None) -> tuple[Word, ...]:
+    """Return timed words from ``[{"word" | "text", "start", "end"}]`` or ``[{"text", "timestamp"}]``."""
+    words = []
+    for text, start, end, item in _timed(items, duration):
+        score = next((item[key] for key in ("confidence", "probability", "score") if key in item), None)
+        confidence = seconds(score)
+        words.append(Word(start, end, text, confidence if confidence is not None and confidence <= 1 else None))
+    return tuple(words)
+
+
+def read_segments(items: Any, duration: float | None) -> tuple[Segment, ...]:
+    """Return segments from ``[{"text", "start", "end"}]`` or ``[{"text", "timestamp"}]``."""
+    return tuple(
+        Segment(start, end, text, read_words(item.get("words"), end)) for text, start, end, item in _timed(items, duration)
+    )
+
+
+def _timed(items: Any, duration: float | None) -> Iterable[tuple[str, float, float | None, dict[str, Any]]]:
+    for item in items if isinstance(items, list) else ():
+        if not isinstance(item, dict):
+            continue
+        text = item.get("word", item.get("text"))
+        pair = item.get("timestamp")
+        start, end = (item.get("start"), item.get("end")) if not isinstance(pair, list | tuple) else [*pair, None, None][:2]
+        begin = seconds(start)
+        if isinstance(text, str) and text.strip() and begin is not None:
+            finish = seconds(end)
+            yield text.strip(), begin, duration if finish is None else finish, item

@@ -1,0 +1,88 @@
+"""
+Bring a waveform to a level that survives 16-bit samples and that engines expect.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hfasr.errors import AudioDecodeError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["normalize"]
+
+QUIET_PEAK = 2.0**-8
+"""Below it (-48 dB of full scale) speech would use 8 of the 16 bits at most; it is raised."""
+
+RAISED_PEAK = 0.5
+"""What quiet audio is raised to, one bit below full scale."""
+
+MAX_GAIN = 1_000.0
+"""At most 60 dB: enough for the quietest recording of a 16-bit converter, too little to make its hiss loud."""
+
+SILENT_PEAK = 2.0**-23
+"""One step of 24-bit audio: what never leaves it is silence, and stays as it is."""
+
+DC_PART = 0.1
+"""A constant offset of over this part of the RMS matters: speech has next to nothing below 50 Hz."""
+
+_DC_MIN_SAMPLES = 1_600  # 0.1 s at 16 kHz; in less, the mean is the speech's own
+
+
+def normalize(waveform: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], list[str]]:
+    """
+    Remove what is not sound and correct the level.
+
+    Args:
+        waveform: Mono samples, shape ``(n_samples,)``, float32; not changed.
+
+    Returns:
+        Samples in [-1, 1], the same array where nothing had to be done, and what was done.
+
+    Raises:
+        AudioDecodeError: There are samples, but not one is finite.
+
+    Example:
+        >>> normalize(np.array([0.0, 2.0, -1.0], np.float32))
+        (array([ 0. ,  1. , -0.5], dtype=float32), ['scaled peak 2 to 1.0'])
+    """
+    changes: list[str] = []
+    if not waveform.size:
+        return waveform, changes
+    if not math.isfinite(_peak(waveform)):
+        finite = np.isfinite(waveform)
+        if not finite.any():
+            raise AudioDecodeError("not one sample of the audio is a finite number; check how it was made")
+        changes.append(f"set {waveform.size - np.count_nonzero(finite)} non-finite samples to 0")
+        waveform = np.where(finite, waveform, np.float32(0))
+    waveform = _without_dc(waveform, changes)
+    peak = _peak(waveform)
+    if peak > 1.0:
+        changes.append(f"scaled peak {peak:.3g} to 1.0")
+        waveform = np.clip(waveform * np.float32(1 / peak), np.float32(-1), np.float32(1))
+    elif SILENT_PEAK < peak < QUIET_PEAK:
+        gain = min(RAISED_PEAK / peak, MAX_GAIN)
+        changes.append(f"raised {20 * math.log10(gain):.1f} dB")
+        waveform = waveform * np.float32(gain)
+    return waveform, changes
+
+
+def _without_dc(waveform: npt.NDArray[np.float32], changes: list[str]) -> npt.NDArray[np.float32]:
+    if waveform.size < _DC_MIN_SAMPLES:
+        return waveform
+    mean = float(waveform.mean(dtype=np.float64))
+    power = float(np.dot(waveform, waveform)) / waveform.size
+    if not math.isfinite(power) or abs(mean) <= SILENT_PEAK or mean * mean <= DC_PART**2 * (power - mean * mean):
+        return waveform
+    changes.append(f"removed DC {mean:.2g}")
+    return waveform - np.float32(mean)
+
+
+def _peak(waveform: npt.NDArray[np.float32]) -> float:
+    """Largest magnitude; NaN or infinite where a sample is."""
+    return float(max(waveform.max(), -waveform.min()))

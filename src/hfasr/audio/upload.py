@@ -1,0 +1,178 @@
+"""
+Choose and make the cheapest body that a server takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from hfasr.errors import AudioTooLongError, UnsupportedAudioError
+
+from .containers import FLAC, OGG, WAV, Container
+
+if TYPE_CHECKING:
+    from .encoding import Encoding
+    from .source import Source
+
+__all__ = ["Upload", "UploadFormat", "make_upload", "passes_through"]
+
+UploadFormat: TypeAlias = Literal["auto", "original", "flac", "wav", "opus"]
+"""
+``"auto"``: the original bytes where they are small and understood, else FLAC. ``"original"``: the file as
+it is (samples become FLAC). The others: always decoded to 16 kHz mono and encoded anew.
+"""
+
+_SAMPLING_RATE_HZ = 16_000
+_MAX_BITS = 16
+_ENCODED: dict[str, Container] = {"flac": FLAC, "wav": WAV, "opus": OGG}
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Audio, ready to be sent."""
+
+    data: bytes = field(repr=False)
+    """The file."""
+
+    content_type: str
+    """Such as ``"audio/flac"``."""
+
+    filename: str
+    """For multipart bodies, such as ``"audio.flac"``; says nothing of the caller's own name."""
+
+    format: str
+    """For the provenance: ``"flac"``, ``"wav"``, ``"opus"`` or ``"mp3 (original)"``."""
+
+    original: bool
+    """Whether these are the very bytes that were given."""
+
+    duration: float | None
+    """Seconds, where known."""
+
+    changes: tuple[str, ...] = ()
+    """What was done to the audio, as in `Decoded`."""
+
+
+def passes_through(
+    source: Source,
+    *,
+    format: UploadFormat,  # noqa: A002  # the upload's format, as everywhere
+    accepts: frozenset[str],
+    channels: Literal["mix"] | int = "mix",
+) -> bool:
+    """
+    Whether `make_upload` would send the original bytes. Looks at a header at most.
+
+    What neither libsndfile nor an installed PyAV decodes is not known here yet, and counts as decoded.
+
+    Args:
+        source: From `load`.
+
+        format: How to send it.
+
+        accepts: Names of the containers that the server knows, as in `Container.name`.
+
+        channels: As in `decode`; one channel alone is never the original.
+    """
+    container = source.container
+    if container is None:
+        return False
+    if format == "original":
+        return True
+    if format != "auto" or channels != "mix" or container.name not in accepts:
+        return False
+    if container.lossy and not container.video:
+        return True
+    if container.name != "flac":
+        return False
+    info = source.info()
+    return (info.sampling_rate, info.channels) == (_SAMPLING_RATE_HZ, 1) and (info.bits or _MAX_BITS + 1) <= _MAX_BITS
+
+
+def make_upload(
+    source: Source,
+    *,
+    format: UploadFormat,  # noqa: A002  # the upload's format, as everywhere
+    accepts: frozenset[str],
+    channels: Literal["mix"] | int = "mix",
+    max_duration_s: float | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Upload:
+    """
+    Make the body to send. Blocks.
+
+    With ``"auto"`` the original bytes go out where they are lossily compressed sound in a container that
+    the server knows, or 16 kHz mono FLAC already; or where nobody here can decode them, but the server
+    knows the container. Everything else becomes 16 kHz mono FLAC.
+
+    Args:
+        source: From `load`.
+
+        format: How to send it.
+
+        accepts: Names of the containers that the server knows, as in `Container.name`.
+
+        channels: ``"mix"``, or the index of one, from 0.
+
+        max_duration_s: Longest audio that the route takes, seconds; ``None``: any.
+
+        check: Called between blocks; raises to stop.
+
+    Raises:
+        AudioTooLongError: Longer than *max_duration_s*, where the length is known or was decoded.
+
+        AudioError: As `decode` raises.
+
+    Example:
+        >>> from hfasr.audio.source import BytesSource
+        >>> opus = BytesSource(b"OggS" + bytes(24) + b"OpusHead", name="note.opus")
+        >>> upload = make_upload(opus, format="auto", accepts=frozenset({"ogg"}))
+        >>> upload.content_type, upload.format, upload.original
+        ('audio/ogg', 'ogg (original)', True)
+    """
+    if passes_through(source, format=format, accepts=accepts, channels=channels):
+        return _original(source, max_duration_s)
+    encoding: Encoding = "flac" if format == "auto" or format == "original" else format  # noqa: PLR1714  # narrows the type
+    from .decoding import decode
+
+    try:
+        decoded = decode(
+            source, sampling_rate=_SAMPLING_RATE_HZ, channels=channels, max_duration_s=max_duration_s, check=check
+        )
+    except UnsupportedAudioError:
+        if format == "auto" and channels == "mix" and source.container and source.container.name in accepts:
+            return _original(source, max_duration_s)
+        raise
+    from .encoding import encode
+
+    check()
+    container = _ENCODED[encoding]
+    return Upload(
+        data=encode(decoded.audio, encoding),
+        content_type=container.content_type,
+        filename=f"audio{container.suffix}",
+        format=encoding,
+        original=False,
+        duration=decoded.duration,
+        changes=decoded.changes,
+    )
+
+
+def _original(source: Source, max_duration_s: float | None) -> Upload:
+    container = source.container
+    assert container is not None
+    duration = source.info().duration
+    if max_duration_s is not None and duration is not None and duration > max_duration_s:
+        raise AudioTooLongError(
+            f"{source.name} is {duration:.1f} s long, and at most {max_duration_s:g} s are taken at once; split it"
+        )
+    return Upload(
+        data=source.read(),
+        content_type=container.content_type,
+        filename=f"audio{container.suffix}",
+        format=f"{container.name} (original)",
+        original=True,
+        duration=duration,
+    )

@@ -1,0 +1,100 @@
+"""The arguments of ``hfasr``, and what they mean for the library."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hfasr import __version__
+from hfasr.formats import TIMED_FORMATS
+
+from . import options as opt  # noqa: TC001 # typer reads the annotations
+from .console import prepare_streams
+from .outputs import Output
+from .report import Report
+from .run import run
+
+if TYPE_CHECKING:
+    from hfasr.types import TranscribeOptions
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help reads the same on every console
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hfasr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def hfasr(
+    version: Annotated[  # noqa: ARG001 # its callback does the work
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Speech to text with any model of the Hugging Face Hub."""
+    prepare_streams()
+
+
+@app.command()
+def transcribe(
+    inputs: opt.Inputs,
+    *,
+    model: opt.Model = None,
+    provider: opt.Provider = "auto",
+    base_url: opt.BaseURL = None,
+    dialect: opt.DialectOption = "auto",
+    backend: opt.Backend = "hosted",
+    fallback: opt.Fallback = None,
+    language: opt.Language = None,
+    task: opt.TaskOption = None,
+    prompt: opt.Prompt = None,
+    timestamps: opt.Timestamps = None,
+    format: opt.FormatOption = "txt",  # noqa: A002 # the option's name
+    output_dir: opt.OutputDir = None,
+    deadline: opt.Deadline = None,
+    timeout: opt.Timeout = 60.0,
+    upload: opt.UploadOption = "auto",
+    allow_private_urls: opt.AllowPrivateURLs = False,
+    json_errors: opt.JSONErrors = False,
+) -> None:
+    """
+    Print what is said in each FILE or URL.
+
+    The token is read from HF_TOKEN or from the login of `hf auth login`. Text goes to standard
+    output, everything else to standard error. Exit status: 0 all done, 1 some failed, 2 usage.
+    """
+    _refuse_mixtures(inputs, format, output_dir is not None)
+    client: dict[str, Any] = {
+        "model": model,
+        "provider": provider,
+        "base_url": base_url,
+        "dialect": dialect,
+        "backend": backend,
+        "fallback": tuple(fallback or ()),
+        "deadline": deadline,
+        "timeout": timeout,
+        "upload": upload,
+        "allow_private_urls": allow_private_urls,
+    }
+    call: TranscribeOptions = {
+        "language": language,
+        "task": task,
+        "prompt": prompt,
+        "return_timestamps": "word" if timestamps == "word" else timestamps == "segment" or format in TIMED_FORMATS,
+    }
+    status = run(inputs, client, call, Output(format, output_dir, inputs), Report(as_json=json_errors))
+    raise typer.Exit(status)
+
+
+def _refuse_mixtures(inputs: list[str], format_name: str, has_folder: bool) -> None:
+    if inputs.count("-") > 1:
+        raise typer.BadParameter("standard input (-) can be read only once")
+    if len(inputs) > 1 and format_name in TIMED_FORMATS and not has_folder:
+        raise typer.BadParameter(f"several inputs do not make one {format_name} file; add --output-dir")

@@ -1,0 +1,84 @@
+"""One input after the other, whatever happens to the one before."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .console import discard_stdout
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hfasr import ASRClient
+    from hfasr.types import TranscribeOptions, Transcript
+
+    from .outputs import Output
+    from .report import Report
+
+DONE, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # 130: 128 + SIGINT, as shells have it
+
+
+def run(
+    inputs: Sequence[str],
+    client: Mapping[str, Any],
+    call: TranscribeOptions,
+    output: Output,
+    report: Report,
+) -> int:
+    """
+    Transcribe *inputs* and return the exit status.
+
+    Args:
+        inputs: Paths, URLs, or ``"-"`` for standard input.
+
+        client: Arguments of `hfasr.ASRClient`.
+
+        call: Options of each call.
+
+        output: Takes the transcripts.
+
+        report: Takes everything else.
+    """
+    from hfasr import ASRClient  # the help and shell completion need no client
+
+    try:
+        try:
+            asr = ASRClient(**client)
+        except Exception as error:  # noqa: BLE001 # reported: nothing can be done without a client
+            report.failure(None, error)
+            return USAGE
+        with asr:
+            done = [_one(asr, index, inputs, call=call, output=output, report=report) for index in range(len(inputs))]
+    except KeyboardInterrupt as error:
+        report.failure(None, error)
+        return INTERRUPTED
+    except BrokenPipeError:
+        discard_stdout()
+        return SOME_FAILED
+    return DONE if all(done) else SOME_FAILED
+
+
+def _one(
+    asr: ASRClient, index: int, inputs: Sequence[str], *, call: TranscribeOptions, output: Output, report: Report
+) -> bool:
+    name = inputs[index]
+    try:
+        with report.progress(name, index + 1, len(inputs)):
+            transcript = asr.transcribe(sys.stdin.buffer if name == "-" else name, **call)
+        _explain(name, transcript, report)
+        output.write(index, name, transcript)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 # reported: one bad input never ends the run
+        report.failure(name, error)
+        return False
+    return True
+
+
+def _explain(name: str, transcript: Transcript, report: Report) -> None:
+    for warning in transcript.warnings:
+        report.warning(name, warning)
+    origin = transcript.provenance
+    if origin is not None and origin.fallback_reason is not None:
+        report.warning(name, f"answered by {origin.provider or origin.backend}: {origin.fallback_reason}")

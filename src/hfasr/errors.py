@@ -1,0 +1,366 @@
+"""
+Every error that hfasr raises.
+
+```
+HfasrError
+├── AudioError (ValueError)              the audio itself is at fault; no route can mend it
+│   ├── AudioDecodeError                 recognised, but damaged
+│   ├── UnsupportedAudioError            not audio, or a container that nothing here opens
+│   ├── EmptyAudioError                  no bytes, or no samples
+│   ├── AudioTooLongError                longer than the route takes
+│   ├── AudioNotFoundError (FileNotFoundError)
+│   └── AudioURLError                    refused, unreachable, or not audio
+├── BackendError                         a local engine failed
+│   ├── BackendNotFoundError (LookupError)
+│   ├── BackendNotInstalledError (ImportError)
+│   └── BackendLoadError
+├── DeadlineExceededError (TimeoutError) time ran out inside an operation
+├── AllRoutesFailedError                 .errors: one per route, in order
+└── APIError                             a server failed
+    ├── APIConnectionError (ConnectionError)   no response arrived
+    │   └── APITimeoutError (TimeoutError)
+    ├── APIResponseError                 an answer that is not the documented shape
+    └── APIStatusError                   an answer that is a failure
+        ├── BadRequestError 400/415/422   AuthenticationError 401    PaymentRequiredError 402
+        ├── PermissionDeniedError 403     NotFoundError 404 ── ModelNotHostedError
+        ├── EndpointGoneError 410         PayloadTooLargeError 413   RateLimitError 429
+        └── ServerError 408/5xx ── ModelLoadingError 503
+```
+
+A message is one line of at most 500 characters that names the remedy. It never holds a
+token, audio, or the echo of a request. Every error pickles, with its cause when that is
+one of these.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .types import Attempt
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIResponseError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AllRoutesFailedError",
+    "AudioDecodeError",
+    "AudioError",
+    "AudioNotFoundError",
+    "AudioTooLongError",
+    "AudioURLError",
+    "AuthenticationError",
+    "BackendError",
+    "BackendLoadError",
+    "BackendNotFoundError",
+    "BackendNotInstalledError",
+    "BadRequestError",
+    "DeadlineExceededError",
+    "EmptyAudioError",
+    "EndpointGoneError",
+    "HfasrError",
+    "ModelLoadingError",
+    "ModelNotHostedError",
+    "NotFoundError",
+    "PayloadTooLargeError",
+    "PaymentRequiredError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "ServerError",
+    "UnsupportedAudioError",
+]
+
+MAX_MESSAGE_CHARS = 500
+MAX_BODY_CHARS = 2_000
+
+_SECRETS = re.compile(r"hf_[A-Za-z0-9]{6,}|(?i:(bearer|key|basic)\s+)[A-Za-z0-9._~+/=-]{8,}")
+_LONG_RUNS = re.compile(r"[A-Za-z0-9+/=_-]{100,}")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
+
+E = TypeVar("E", bound="HfasrError")
+
+
+def clean(text: str, *, limit: int = MAX_MESSAGE_CHARS) -> str:
+    """
+    Make *text* fit for a message: one line, at most *limit* characters, nothing secret.
+
+    What looks like a token is masked, runs of 100 and more base64 characters (a server that
+    echoes the audio) are left out, and control characters become spaces.
+
+    Example:
+        >>> clean("bad\\r\\nkey hf_abcdefghijkl")
+        'bad key hf_***'
+    """
+    text = text[: 100 * limit]  # a server may send megabytes: bound the work below
+    text = _SECRETS.sub(lambda match: (match[1] or "") and f"{match[1]} ***" or "hf_***", text)
+    text = _LONG_RUNS.sub("…", text)
+    text = " ".join(_UNPRINTABLE.sub(" ", text).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _rebuild(cls: type[E], args: tuple[Any, ...], state: dict[str, Any], cause: BaseException | None) -> E:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    error.__cause__ = cause
+    return error
+
+
+class HfasrError(Exception):
+    """
+    Base of every error raised by hfasr.
+
+    Example:
+        >>> str(HfasrError("first line\\nsecond line"))
+        'first line second line'
+    """
+
+    attempts: tuple[Attempt, ...]
+    """Every request that was made before this error, oldest first."""
+
+    def __init__(self, message: str, *, attempts: Sequence[Attempt] = ()) -> None:
+        super().__init__(clean(message))
+        self.attempts = tuple(attempts)
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        cause = self.__cause__ if isinstance(self.__cause__, HfasrError) else None
+        return _rebuild, (type(self), self.args, self.__dict__.copy(), cause)
+
+
+class AudioError(HfasrError, ValueError):
+    """The audio itself is at fault; sending it elsewhere would not help."""
+
+
+class AudioDecodeError(AudioError):
+    """The bytes are of a known kind, but damaged or cut off."""
+
+
+class UnsupportedAudioError(AudioError):
+    """The input is not audio, or of a kind that nothing here can open."""
+
+
+class EmptyAudioError(AudioError):
+    """The input has no bytes, or not one sample."""
+
+
+class AudioTooLongError(AudioError):
+    """The audio is longer than the route takes."""
+
+
+class AudioNotFoundError(AudioError, FileNotFoundError):
+    """There is no such file, or it cannot be read."""
+
+
+class AudioURLError(AudioError):
+    """The audio's URL was refused, cannot be reached, or does not lead to audio."""
+
+
+class BackendError(HfasrError):
+    """A local engine failed."""
+
+
+class BackendNotFoundError(BackendError, LookupError):
+    """No engine of that name is registered."""
+
+
+class BackendNotInstalledError(BackendError, ImportError):
+    """The engine is known, but the packages that it needs are not installed."""
+
+
+class BackendLoadError(BackendError):
+    """The engine or its model could not be loaded."""
+
+
+class DeadlineExceededError(HfasrError, TimeoutError):
+    """
+    The call's *deadline* passed inside an operation.
+
+    The last `APIError`, where there was one, is the ``__cause__``.
+    """
+
+
+class AllRoutesFailedError(HfasrError):
+    """
+    Every configured route failed.
+
+    Only raised where a fallback was configured; otherwise the hosted error itself is.
+    """
+
+    errors: tuple[HfasrError, ...]
+    """One error per route, in the order in which the routes were tried."""
+
+    def __init__(
+        self, message: str, *, errors: Sequence[HfasrError] = (), attempts: Sequence[Attempt] = ()
+    ) -> None:
+        super().__init__(message, attempts=attempts)
+        self.errors = tuple(errors)
+
+
+class APIError(HfasrError):
+    """A server could not be reached, or failed."""
+
+    maybe_billed: bool
+    """Whether the server may have done, and charged for, the work before it failed."""
+
+    def __init__(self, message: str, *, maybe_billed: bool = False, attempts: Sequence[Attempt] = ()) -> None:
+        super().__init__(message, attempts=attempts)
+        self.maybe_billed = maybe_billed
+
+
+class APIConnectionError(APIError, ConnectionError):
+    """No response arrived: refused, reset, unknown host, bad certificate or bad URL."""
+
+    permanent: bool
+    """Whether trying again cannot help (a bad certificate, a bad URL)."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        permanent: bool = False,
+        maybe_billed: bool = False,
+        attempts: Sequence[Attempt] = (),
+    ) -> None:
+        super().__init__(message, maybe_billed=maybe_billed, attempts=attempts)
+        self.permanent = permanent
+
+
+class APITimeoutError(APIConnectionError, TimeoutError):
+    """The server did not answer in time."""
+
+
+class APIResponseError(APIError):
+    """An answer that is not the documented shape, or was cut off."""
+
+    status_code: int
+    """HTTP status of the answer."""
+
+    request_id: str | None
+    """The server's id of the request, for its support."""
+
+    body: str
+    """The answer's text, cut short; not part of the message."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int = 200,
+        request_id: str | None = None,
+        body: str = "",
+        maybe_billed: bool = True,
+        attempts: Sequence[Attempt] = (),
+    ) -> None:
+        super().__init__(message, maybe_billed=maybe_billed, attempts=attempts)
+        self.status_code = status_code
+        self.request_id = request_id
+        self.body = clean(body, limit=MAX_BODY_CHARS)
+
+
+class APIStatusError(APIError):
+    """A server answered with a failure."""
+
+    status_code: int
+    """HTTP status of the answer."""
+
+    request_id: str | None
+    """The server's id of the request, for its support."""
+
+    retry_after: float | None
+    """Seconds that the server asked to wait, where it said so."""
+
+    body: str
+    """The answer's text, cut short; not part of the message."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        body: str = "",
+        maybe_billed: bool = False,
+        attempts: Sequence[Attempt] = (),
+    ) -> None:
+        super().__init__(message, maybe_billed=maybe_billed, attempts=attempts)
+        self.status_code = status_code
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.body = clean(body, limit=MAX_BODY_CHARS)
+
+
+class BadRequestError(APIStatusError):
+    """400, 415 or 422: the server did not take the request."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: no token, or one that is not valid."""
+
+
+class PaymentRequiredError(APIStatusError):
+    """402: the account's credits are used up."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the token may not do this."""
+
+
+class NotFoundError(APIStatusError):
+    """404: no such model or path."""
+
+
+class ModelNotHostedError(NotFoundError):
+    """The model exists, but this provider does not serve it."""
+
+
+class EndpointGoneError(APIStatusError):
+    """410: the address is retired for good."""
+
+
+class PayloadTooLargeError(APIStatusError):
+    """413: more bytes than the server takes, even compressed."""
+
+
+class RateLimitError(APIStatusError):
+    """429: too many requests."""
+
+
+class ServerError(APIStatusError):
+    """408 or 5xx: the server failed; another try may work."""
+
+
+class ModelLoadingError(ServerError):
+    """503 from a model that is still being loaded, or an endpoint that is scaling up."""
+
+    estimated_time: float | None
+    """Seconds that the server guessed; often wrong."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int = 503,
+        estimated_time: float | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        body: str = "",
+        attempts: Sequence[Attempt] = (),
+    ) -> None:
+        super().__init__(
+            message,
+            status_code=status_code,
+            request_id=request_id,
+            retry_after=retry_after,
+            body=body,
+            attempts=attempts,
+        )
+        self.estimated_time = estimated_time

@@ -1,0 +1,432 @@
+"""
+The values that go in and come out: audio, options, transcripts and where they came from.
+
+All results are frozen and slotted; times are seconds, as `float`, from the start of the audio.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = [
+    "Attempt",
+    "Audio",
+    "AudioInput",
+    "Backend",
+    "Provenance",
+    "RetryPolicy",
+    "Segment",
+    "Task",
+    "Timestamps",
+    "TranscribeOptions",
+    "Transcript",
+    "Word",
+]
+
+Task: TypeAlias = Literal["transcribe", "translate"]
+"""``"transcribe"`` keeps the spoken language, ``"translate"`` gives English."""
+
+Timestamps: TypeAlias = bool | Literal["word"]
+"""``False``: none. ``True``: segments. ``"word"``: segments and words."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audio:
+    """
+    A waveform and its sampling rate.
+
+    Example:
+        >>> import numpy as np
+        >>> Audio(np.zeros(16_000, np.float32), sampling_rate=16_000)
+        Audio(shape=(16000,), dtype=float32, sampling_rate=16000)
+    """
+
+    waveform: npt.NDArray[np.float32]
+    """
+    Samples, shape ``(n_samples,)``, or 2-D where it is plain which axis is the channels' (at most
+    8 of them). A numpy array or torch tensor: floats in [-1, 1], or integers, which are scaled by
+    their width. Engines always get ``(n_samples,)`` float32 in [-1, 1].
+    """
+
+    sampling_rate: int
+    """Samples per second, Hz, above 0."""
+
+    def __repr__(self) -> str:
+        shape = tuple(getattr(self.waveform, "shape", ()))
+        dtype = getattr(self.waveform, "dtype", type(self.waveform).__name__)
+        return f"Audio(shape={shape}, dtype={dtype}, sampling_rate={self.sampling_rate})"
+
+
+AudioInput: TypeAlias = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | IO[bytes]
+    | Iterable[bytes]
+    | AsyncIterable[bytes]
+    | Audio
+    | Mapping[str, Any]
+    | Any  # objects known by shape: UploadFile, torchcodec's AudioDecoder
+)
+"""
+What `transcribe` takes: a path, an ``http(s)`` or fsspec URL, bytes, a binary file (also Starlette's
+``UploadFile``), an iterable of byte chunks, `Audio`, the ``datasets`` dictionaries, or torchcodec's
+``AudioDecoder``. Never mutated.
+"""
+
+
+class TranscribeOptions(TypedDict, total=False):
+    """The options of one call. Where a route cannot honour one, the result's `warnings` say so."""
+
+    model: str | None
+    """Hub id or local folder, instead of the client's."""
+
+    language: str | None
+    """Language spoken, ISO 639-1, else 639-3; ``None``: the model finds out."""
+
+    task: Task | None
+    """``"transcribe"`` or ``"translate"`` (into English); ``None``: the model's default."""
+
+    prompt: str | None
+    """Text that comes before the audio: names and spellings to expect."""
+
+    return_timestamps: Timestamps
+    """``False``, ``True`` (segments) or ``"word"``."""
+
+    deadline: float | None
+    """Seconds for the whole call, above 0, instead of the client's."""
+
+    generation_parameters: Mapping[str, Any] | None
+    """Generation settings, by the names that transformers uses (``temperature``, ``num_beams``, …)."""
+
+    extra_parameters: Mapping[str, Any] | None
+    """Anything else that the route's server takes, passed on as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """
+    How long and how often to try again. All times are seconds.
+
+    Example:
+        >>> RetryPolicy(max_attempts=2).wait_max
+        8.0
+    """
+
+    max_attempts: int = 5
+    """Requests per route, 1 or more; 1 never tries again."""
+
+    wait_initial: float = 0.5
+    """Pause before the second attempt, 0 or more; it doubles each time."""
+
+    wait_max: float = 8.0
+    """Longest pause of the back-off, not below `wait_initial`; jitter takes away up to a quarter."""
+
+    max_retry_after: float = 120.0
+    """Longest pause that a server may ask for, 0 or more; beyond it the next route is tried at once."""
+
+    loading_timeout: float = 300.0
+    """Total time to wait for a loading model, 0 or more; waiting does not use up attempts."""
+
+    retry_maybe_billed: bool = True
+    """Whether to repeat a request that the server may have charged for (a timeout, a 502 or 504)."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.max_attempts, bool) or not isinstance(self.max_attempts, int) or self.max_attempts < 1:
+            raise ValueError(f"max_attempts must be a whole number of 1 or more, not {self.max_attempts!r}")
+        for name in ("wait_initial", "wait_max", "max_retry_after", "loading_timeout"):
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"{name} must be seconds, 0 or more, not {value!r}")
+        if self.wait_max < self.wait_initial:
+            raise ValueError(f"wait_max ({self.wait_max}) must not be below wait_initial ({self.wait_initial})")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word with its time."""
+
+    start: float
+    """Seconds from the start of the audio."""
+
+    end: float | None
+    """Seconds from the start of the audio; ``None`` where nobody knows."""
+
+    word: str
+    """The word, without surrounding white space."""
+
+    confidence: float | None = None
+    """Probability from 0 to 1, where the model gives one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of speech with its time."""
+
+    start: float
+    """Seconds from the start of the audio."""
+
+    end: float | None
+    """Seconds from the start of the audio; ``None`` where nobody knows."""
+
+    text: str
+    """What was said, without surrounding white space."""
+
+    words: tuple[Word, ...] = ()
+    """The words, where word times were asked for and given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request to a server, or one run of a local engine."""
+
+    route: str
+    """Where to, such as ``"hf-inference"``, ``"http://localhost:8000/v1"`` or ``"pocketsphinx"``."""
+
+    status: int | None
+    """HTTP status, ``None`` where there was none."""
+
+    error: str | None
+    """Name of the error's class, ``None`` where it worked."""
+
+    request_id: str | None
+    """The server's id of the request, for its support."""
+
+    started: float
+    """Seconds after the start of the call."""
+
+    duration: float
+    """Seconds that it took."""
+
+    waited: float
+    """Seconds of pause before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """How a transcript came about."""
+
+    backend: str
+    """``"hosted"``, or the local engine's name."""
+
+    provider: str | None
+    """The hosted provider, or the server's address; ``None`` for a local engine."""
+
+    model: str | None
+    """Hub id or folder."""
+
+    audio_sha256: str | None
+    """Hex digest of the input bytes; for arrays of the float32 samples and the rate."""
+
+    audio_duration: float | None
+    """Seconds, where known."""
+
+    uploaded_bytes: int | None
+    """Size of the audio in the last body that was sent; ``None`` for a local engine."""
+
+    upload_format: str | None
+    """Such as ``"flac"`` or ``"mp3 (original)"``; ``None`` for a local engine."""
+
+    attempts: tuple[Attempt, ...] = ()
+    """Every request and engine run, oldest first; the last one worked."""
+
+    fallback_reason: str | None = None
+    """Why the first route did not answer; ``None`` where it did."""
+
+    audio_changes: tuple[str, ...] = ()
+    """What was done to the audio, such as ``"resampled 44100 to 16000 Hz"``."""
+
+    hfasr_version: str = ""
+    """Version of this library."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """
+    What was said.
+
+    Example:
+        >>> Transcript("hello", segments=(Segment(0.0, 0.5, "hello"),)).to_srt()
+        '1\\n00:00:00,000 --> 00:00:00,500\\nhello\\n'
+    """
+
+    text: str
+    """The whole text."""
+
+    segments: tuple[Segment, ...] = ()
+    """Stretches with their times, in order; empty unless asked for with `return_timestamps`."""
+
+    language: str | None = None
+    """Language spoken, as the route reports it."""
+
+    duration: float | None = None
+    """Duration of the audio in seconds, where known."""
+
+    provenance: Provenance | None = None
+    """How it came about."""
+
+    warnings: tuple[str, ...] = ()
+    """What was asked for and could not be done, and what was repaired."""
+
+    raw: Any = field(default=None, repr=False, compare=False)
+    """The route's own answer; not kept by `to_dict`."""
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of all segments, in order."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but `raw` as plain dictionaries and lists, fit for JSON."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"raw", "segments", "provenance"}}
+        plain["warnings"] = list(self.warnings)
+        plain["segments"] = [{**asdict(s), "words": [asdict(w) for w in s.words]} for s in self.segments]
+        plain["provenance"] = None
+        if self.provenance is not None:
+            plain["provenance"] = asdict(self.provenance)
+            for name in ("attempts", "audio_changes"):
+                plain["provenance"][name] = list(plain["provenance"][name])
+        return plain
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Transcript:
+        """
+        Undo `to_dict`. Unknown keys are ignored, so that older versions read newer files.
+
+        Raises:
+            ValueError: *data* has no ``"text"``, or is not of `to_dict`'s shape.
+        """
+        try:
+            provenance = data.get("provenance")
+            return _build(
+                cls,
+                data,
+                segments=tuple(
+                    _build(Segment, s, words=tuple(_build(Word, w) for w in s.get("words") or ()))
+                    for s in data.get("segments") or ()
+                ),
+                provenance=provenance
+                and _build(
+                    Provenance,
+                    provenance,
+                    attempts=tuple(_build(Attempt, a) for a in provenance.get("attempts") or ()),
+                    audio_changes=tuple(provenance.get("audio_changes") or ()),
+                ),
+                warnings=tuple(data.get("warnings") or ()),
+                raw=None,
+            )
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"not a transcript's dictionary: {type(error).__name__}: {error}") from error
+
+    def to_json(self) -> str:
+        """Return `to_dict` as one JSON document, ending in a newline."""
+        from . import formats
+
+        return formats.to_json(self)
+
+    def to_srt(self) -> str:
+        """
+        Return the segments as SubRip subtitles.
+
+        Raises:
+            ValueError: There are no times; ask for them with ``return_timestamps=True``.
+        """
+        from . import formats
+
+        return formats.to_srt(self)
+
+    def to_vtt(self) -> str:
+        """
+        Return the segments as WebVTT subtitles.
+
+        Raises:
+            ValueError: There are no times; ask for them with ``return_timestamps=True``.
+        """
+        from . import formats
+
+        return formats.to_vtt(self)
+
+    def to_tsv(self) -> str:
+        """
+        Return the segments as a table: start and end in milliseconds, text, one segment a line.
+
+        Raises:
+            ValueError: There are no times; ask for them with ``return_timestamps=True``.
+        """
+        from . import formats
+
+        return formats.to_tsv(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """
+        Write to *path* in the format that its suffix names: txt, srt, vtt, tsv or json.
+
+        The file is replaced in one step: it is never seen half written.
+
+        Raises:
+            ValueError: Another suffix, or no times for srt, vtt or tsv.
+            OSError: The file cannot be written.
+        """
+        from . import formats
+
+        formats.save(self, path)
+
+
+def _build(cls: type[T], data: Mapping[str, Any], **given: Any) -> T:
+    names = {f.name for f in fields(cls)}  # type: ignore[arg-type]  # always one of our dataclasses
+    return cls(**{**{key: value for key, value in data.items() if key in names}, **given})
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """
+    A speech-recognition engine on this machine.
+
+    Anything of this shape can be a client's *backend* or *fallback*. Engines found by name are
+    registered as entry points of the group ``hfasr.backends``: a callable that takes the model
+    (or ``None``) and returns a `Backend`.
+    """
+
+    @property
+    def name(self) -> str:
+        """Short name, such as ``"pocketsphinx"``."""
+        ...
+
+    @property
+    def sampling_rate(self) -> int:
+        """Rate that the engine wants, Hz."""
+        ...
+
+    @property
+    def max_duration_s(self) -> float | None:
+        """Longest audio that it takes at once, seconds; ``None``: any."""
+        ...
+
+    def transcribe(self, batch: Sequence[Audio], options: TranscribeOptions) -> list[Transcript]:
+        """
+        Transcribe each of *batch*.
+
+        Args:
+            batch: Waveforms of shape ``(n_samples,)``, float32 in [-1, 1], at `sampling_rate`.
+
+            options: What was asked for. What the engine cannot do it says in `Transcript.warnings`.
+
+        Returns:
+            One transcript each, in order, without provenance.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the model. May be called twice."""
+        ...
