@@ -99,15 +99,19 @@ def ffmpeg_on_path() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _handlers_restored() -> Iterator[None]:
-    """Take away the handler that each request leaves on every logger of the process."""
+    """Take away the handlers that each request leaves on every logger of the process."""
+    before = {logger: list(logger.handlers) for logger in _loggers()}
     try:
         yield
     finally:
-        loggers = [logging.getLogger(), *(logging.getLogger(name) for name in list(logging.root.manager.loggerDict))]
-        for logger in loggers:
-            for handler in list(logger.handlers):
+        for logger in _loggers():
+            for handler in set(logger.handlers).difference(before.get(logger, ())):
                 if type(handler).__name__ == "RequestsHandler":
                     logger.removeHandler(handler)
+
+
+def _loggers() -> list[logging.Logger]:
+    return [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:

@@ -31,7 +31,10 @@ def _with_options_shown(method: F) -> F:
     kept = [p for p in plain.parameters.values() if p.kind is not p.VAR_KEYWORD]
     shown = [
         inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=False if name == "return_timestamps" else None, annotation=kind
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False if name == "return_timestamps" else None,
+            annotation=kind,
         )
         for name, kind in TranscribeOptions.__annotations__.items()
     ]
@@ -89,7 +92,7 @@ class _Client:
         self._closed = False
         self._io = self._make_io(http_client, SystemClock())
 
-    def _make_io(self, http_client: Any, clock: Clock) -> BlockingIO | AsyncIO:
+    def _make_io(self, http_client: Any, clock: Clock) -> BlockingIO | AsyncIO:  # noqa: ARG002  # the colours use both
         raise TypeError("use ASRClient or AsyncASRClient")
 
     def with_options(self, **changes: Any) -> Self:
@@ -119,21 +122,16 @@ class _Client:
             name in changes and changes[name] != self._settings[name] for name in ("base_url", "router_url")
         ):
             settings["token"] = None
-        made = type(self).__new__(type(self))
-        made._settings = settings
-        made._config = Config(**settings)
-        made._shared = self._shared
-        made._parent = self
-        made._closed = False
-        made._io = type(self._io)(self._io.http, self._io.clock)  # type: ignore[arg-type]  # http is of the same colour
+        made = object.__new__(type(self))
+        changed = {"_settings": settings, "_config": Config(**settings), "_parent": self}
+        vars(made).update({**vars(self), **changed})
         return made
 
     def _check_open(self) -> None:
-        client: _Client | None = self
-        while client is not None:
-            if client._closed:
-                raise RuntimeError("this client is closed; make a new one, or move the call inside its `with` block")
-            client = client._parent
+        if self._closed:
+            raise RuntimeError("this client is closed; make a new one, or move the call inside its `with` block")
+        if self._parent is not None:
+            self._parent._check_open()  # noqa: SLF001  # one of us
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._config})"
@@ -314,7 +312,7 @@ class AsyncASRClient(_Client):
         self._check_open()
         return await _transcribe(self._io, self._config, self._shared, audio, options)
 
-    async def wait_until_ready(self, *, timeout: float) -> None:  # noqa: ASYNC109  # the contract's name
+    async def wait_until_ready(self, *, timeout: float) -> None:  # the contract's name
         """Wait until the first route answers; see `ASRClient.wait_until_ready`."""
         self._check_open()
         await _wait_until_ready(self._io, self._config, self._shared, timeout)
@@ -349,7 +347,9 @@ async def _transcribe(
     return await transcribe(io, config, shared, audio, options)
 
 
-async def _wait_until_ready(io: BlockingIO | AsyncIO, config: Config, shared: Shared, timeout: float) -> None:  # noqa: ASYNC109  # the contract's name
+async def _wait_until_ready(
+    io: BlockingIO | AsyncIO, config: Config, shared: Shared, timeout: float
+) -> None:  # the contract's name
     from ._core.ready import wait_until_ready
 
     await wait_until_ready(io, config, shared, timeout)

@@ -86,25 +86,27 @@ E = TypeVar("E", bound="HfasrError")
 
 
 def clean(text: str, *, limit: int = MAX_MESSAGE_CHARS) -> str:
-    """
+    r"""
     Make *text* fit for a message: one line, at most *limit* characters, nothing secret.
 
     What looks like a token is masked, runs of 100 and more base64 characters (a server that
     echoes the audio) are left out, and control characters become spaces.
 
     Example:
-        >>> clean("bad\\r\\nkey hf_abcdefghijkl")
+        >>> clean("bad\r\nkey hf_abcdefghijkl")
         'bad key hf_***'
     """
     text = text[: 100 * limit]  # a server may send megabytes: bound the work below
-    text = _SECRETS.sub(lambda match: (match[1] or "") and f"{match[1]} ***" or "hf_***", text)
+    text = _SECRETS.sub(lambda match: f"{match[1]} ***" if match[1] else "hf_***", text)
     text = _LONG_RUNS.sub("…", text)
     text = " ".join(_UNPRINTABLE.sub(" ", text).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _rebuild(cls: type[E], args: tuple[Any, ...], state: dict[str, Any], cause: BaseException | None) -> E:
-    error = cls.__new__(cls, *args)
+    # Of two built-in bases only OSError can make an object that is one.
+    maker = OSError if issubclass(cls, OSError) else Exception
+    error: E = maker.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
     error.__cause__ = cause
@@ -112,11 +114,11 @@ def _rebuild(cls: type[E], args: tuple[Any, ...], state: dict[str, Any], cause: 
 
 
 class HfasrError(Exception):
-    """
+    r"""
     Base of every error raised by hfasr.
 
     Example:
-        >>> str(HfasrError("first line\\nsecond line"))
+        >>> str(HfasrError("first line\nsecond line"))
         'first line second line'
     """
 
@@ -197,9 +199,7 @@ class AllRoutesFailedError(HfasrError):
     errors: tuple[HfasrError, ...]
     """One error per route, in the order in which the routes were tried."""
 
-    def __init__(
-        self, message: str, *, errors: Sequence[HfasrError] = (), attempts: Sequence[Attempt] = ()
-    ) -> None:
+    def __init__(self, message: str, *, errors: Sequence[HfasrError] = (), attempts: Sequence[Attempt] = ()) -> None:
         super().__init__(message, attempts=attempts)
         self.errors = tuple(errors)
 

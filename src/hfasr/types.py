@@ -253,12 +253,12 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """
+    r"""
     What was said.
 
     Example:
         >>> Transcript("hello", segments=(Segment(0.0, 0.5, "hello"),)).to_srt()
-        '1\\n00:00:00,000 --> 00:00:00,500\\nhello\\n'
+        '1\n00:00:00,000 --> 00:00:00,500\nhello\n'
     """
 
     text: str

@@ -1,16 +1,29 @@
 from __future__ import annotations
 
+import base64
 import io
-from typing import Protocol
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Protocol
 
+import httpx
 import pytest
 
-from hfasr.testing import ToneSpeech
+from hfasr.testing import FakeASRServer, ToneSpeech
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 class Encode(Protocol):
     def __call__(
-        self, text: str, container: str = ..., subtype: str | None = ..., sampling_rate: int = ..., channels: int = ...
+        self,
+        text: str,
+        container: str = "FLAC",
+        subtype: str | None = None,
+        sampling_rate: int = 16_000,
+        channels: int = 1,
     ) -> bytes: ...
 
 
@@ -33,3 +46,40 @@ def encode() -> Encode:
         return file.getvalue()
 
     return encode
+
+
+@pytest.fixture
+def http() -> Iterator[httpx.Client]:
+    """A client that no proxy of the machine comes between."""
+    with httpx.Client(timeout=5.0, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def clip(encode: Encode) -> bytes:
+    """Two words as FLAC."""
+    return encode("red boat")
+
+
+def threads_of_servers() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("FakeASRServer")]
+
+
+def wait_for(condition: Callable[[], bool]) -> bool:
+    """Whether the condition comes true within 5 seconds."""
+    until = time.monotonic() + 5.0
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def connect(server: FakeASRServer) -> socket.socket:
+    url = httpx.URL(server.url)
+    assert url.port is not None
+    return socket.create_connection((url.host, url.port), timeout=5.0)
+
+
+def in_json(audio: bytes, **extra: Any) -> dict[str, Any]:
+    return {"inputs": base64.b64encode(audio).decode(), **extra}

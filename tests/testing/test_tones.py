@@ -3,8 +3,7 @@ from __future__ import annotations
 import io
 import random
 import time
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,10 @@ import soundfile
 
 from hfasr import Audio
 from hfasr.testing import ToneSpeech
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000, 192_000)
 speech = ToneSpeech()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 
-from ..errors import APIResponseError
+from hfasr.errors import APIResponseError
 
 __all__ = ["BodyReader"]
 

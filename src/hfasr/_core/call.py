@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .._version import __version__
-from ..audio import load
-from ..errors import (
+from hfasr._version import __version__
+from hfasr.audio import load
+from hfasr.errors import (
     AllRoutesFailedError,
     APIError,
     AudioError,
@@ -22,7 +22,8 @@ from ..errors import (
     HfasrError,
     PaymentRequiredError,
 )
-from ..types import AudioInput, Provenance, TranscribeOptions, Transcript
+from hfasr.types import AudioInput, Provenance, TranscribeOptions, Transcript
+
 from .context import CallContext, logger
 from .hosted import AudioRefusedError, HostedCall
 from .local import run_locally
@@ -31,7 +32,8 @@ from .prepared import PreparedAudio
 from .routes import HostedRoute, LocalRoute, Route, plan
 
 if TYPE_CHECKING:
-    from ..audio import Upload
+    from hfasr.audio import Upload
+
     from .config import Config
     from .io import IO
     from .shared import Shared
@@ -39,16 +41,16 @@ if TYPE_CHECKING:
 __all__ = ["transcribe"]
 
 
-async def transcribe(io: IO, config: Config, shared: Shared, audio: AudioInput, options: TranscribeOptions) -> Transcript:
+async def transcribe(
+    io: IO, config: Config, shared: Shared, audio: AudioInput, options: TranscribeOptions
+) -> Transcript:
     """Transcribe *audio*; see `ASRClient.transcribe`."""
     check_options(options)
     routes = plan(config, options.get("model"))
     deadline = options.get("deadline") or config.deadline
     call = CallContext(io, config, shared, deadline)
     try:
-        source = await load(
-            audio, call, allow_paths=config.allow_paths, allow_private_urls=config.allow_private_urls
-        )
+        source = await load(audio, call, allow_paths=config.allow_paths, allow_private_urls=config.allow_private_urls)
         return await _over_routes(call, routes, PreparedAudio(call, source), options)
     except HfasrError as error:
         call.stamp(error)
@@ -68,7 +70,7 @@ async def _over_routes(
         if call.expired():
             break
         try:
-            return await _over_route(call, route, audio, options, window, errors)
+            transcript, provenance = await _over_route(call, route, audio, options, window)
         except AudioRefusedError as refused:
             raise refused.error from refused.error.__cause__
         except (APIError, BackendError, AudioError) as error:
@@ -81,8 +83,14 @@ async def _over_routes(
             errors.append(error)
             if index + 1 < len(routes):
                 logger.warning("%s failed with %s; going on to the next route", route.name, type(error).__name__)
+        else:
+            reason = f"{type(errors[0]).__name__}: {errors[0]}" if errors else None
+            provenance = replace(provenance, fallback_reason=reason)
+            return _complete(replace(transcript, provenance=provenance), audio.duration)
     if call.expired():
-        raise call.deadline_error(f"{routes[min(index, len(routes) - 1)].name} was at work") from (errors[-1] if errors else None)
+        raise call.deadline_error(f"{routes[min(index, len(routes) - 1)].name} was at work") from (
+            errors[-1] if errors else None
+        )
     raise _failed(errors, routes)
 
 
@@ -99,14 +107,12 @@ async def _over_route(
     audio: PreparedAudio,
     options: TranscribeOptions,
     window: float | None,
-    errors: list[HfasrError],
-) -> Transcript:
+) -> tuple[Transcript, Provenance]:
     upload: Upload | None = None
     if isinstance(route, LocalRoute):
         transcript = await run_locally(call, route, engine_options(options), audio, window)
     else:
         transcript, upload = await HostedCall(call, route, to_ask(options), audio, window).run()
-    reason = f"{type(errors[0]).__name__}: {errors[0]}" if errors else None
     provenance = Provenance(
         backend="hosted" if isinstance(route, HostedRoute) else route.name,
         provider=route.provider if isinstance(route, HostedRoute) else None,
@@ -116,11 +122,10 @@ async def _over_route(
         uploaded_bytes=len(upload.data) if upload else None,
         upload_format=upload.format if upload else None,
         attempts=tuple(call.attempts),
-        fallback_reason=reason,
         audio_changes=audio.changes,
         hfasr_version=__version__,
     )
-    return _complete(replace(transcript, provenance=provenance), audio.duration)
+    return transcript, provenance
 
 
 def _complete(transcript: Transcript, duration: float | None) -> Transcript:

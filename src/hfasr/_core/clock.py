@@ -12,9 +12,6 @@ __all__ = ["Clock", "SystemClock"]
 class Clock(Protocol):
     """What the core reads time and chance from; `hfasr.testing.FakeClock` is one, too."""
 
-    virtual: bool
-    """Whether pauses only advance this clock, instead of passing."""
-
     def now(self) -> float:
         """Return seconds on a clock that never goes back."""
         ...
@@ -27,15 +24,13 @@ class Clock(Protocol):
         """Return a number from 0 up to 1, for jitter."""
         ...
 
-    def advance(self, seconds: float) -> None:
-        """Let *seconds* pass; only called where `virtual`."""
+    def pause(self, seconds: float) -> float:
+        """Begin a pause of *seconds*; return how many of them must really pass."""
         ...
 
 
 class SystemClock:
     """The machine's own."""
-
-    virtual = False
 
     def now(self) -> float:
         return time.monotonic()
@@ -46,5 +41,5 @@ class SystemClock:
     def random(self) -> float:
         return random.random()
 
-    def advance(self, seconds: float) -> None:
-        raise RuntimeError("the system's clock cannot be advanced")
+    def pause(self, seconds: float) -> float:
+        return seconds

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from .._hosted.servers import ROUTER_URL, check_url
-from ..types import Backend, RetryPolicy
+from hfasr._hosted.servers import ROUTER_URL, check_url
+from hfasr.types import Backend, RetryPolicy
 
 if TYPE_CHECKING:
-    from ..audio import UploadFormat
+    from hfasr.audio import UploadFormat
 
 __all__ = ["DEFAULT_MODEL", "HOSTED", "PROVIDERS", "Channels", "Config", "DialectName", "seconds_above_0"]
 
@@ -65,7 +65,9 @@ class Config:
             seconds_above_0("deadline", self.deadline)
         if not isinstance(self.retry, RetryPolicy):
             raise TypeError("retry must be a hfasr.RetryPolicy, like RetryPolicy(max_attempts=3)")
-        if self.channels != "mix" and (isinstance(self.channels, bool) or not isinstance(self.channels, int) or self.channels < 0):
+        if self.channels != "mix" and (
+            isinstance(self.channels, bool) or not isinstance(self.channels, int) or self.channels < 0
+        ):
             raise ValueError(f'channels must be "mix" or the number of one channel, from 0, not {self.channels!r}')
 
     @property
@@ -137,7 +139,8 @@ def _providers(provider: object) -> tuple[str, ...]:
     for name in names:
         if name not in PROVIDERS:
             raise ValueError(
-                f"provider {str(name)[:50]!r} is not known; use auto or {', '.join(PROVIDERS)}, or base_url= for a server of your own"
+                f"provider {str(name)[:50]!r} is not known; use auto or {', '.join(PROVIDERS)}, "
+                "or base_url= for a server of your own"
             )
     return tuple(dict.fromkeys(names))
 

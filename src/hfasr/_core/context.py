@@ -7,9 +7,9 @@ import logging
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import APIError, AudioTooLongError, DeadlineExceededError, HfasrError
-from ..types import Attempt
-from ..wire import Request, Response
+from hfasr.errors import APIError, AudioTooLongError, DeadlineExceededError, HfasrError
+from hfasr.types import Attempt
+from hfasr.wire import Request, Response
 
 if TYPE_CHECKING:
     from .config import Config
@@ -75,7 +75,9 @@ class CallContext:
 
     # Log
 
-    def record(self, route: str, began: float, *, status: int | None, error: str | None, request_id: str | None = None) -> None:
+    def record(
+        self, route: str, began: float, *, status: int | None, error: str | None, request_id: str | None = None
+    ) -> None:
         """Write down one request or engine run that began at *began* on the clock."""
         now = self.io.clock.now()
         attempt = Attempt(route, status, error, request_id, began - self.started, now - began, self._waited)
@@ -111,7 +113,9 @@ class CallContext:
                 raise
             raise self.deadline_error("reading the audio") from error
         if len(body) > max_bytes:
-            raise AudioTooLongError(f"the audio is larger than {max_bytes // 1024**2} MiB; write it to a file and pass its path")
+            raise AudioTooLongError(
+                f"the audio is larger than {max_bytes // 1024**2} MiB; write it to a file and pass its path"
+            )
         return body
 
     async def wait(self, awaitable: Awaitable[T], /) -> T:
@@ -129,6 +133,6 @@ def user_agent() -> str:
     """Return how hfasr names itself to servers."""
     import platform
 
-    from .._version import __version__
+    from hfasr._version import __version__
 
     return f"hfasr/{__version__}; python/{platform.python_version()}"

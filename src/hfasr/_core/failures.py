@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 
-from ..errors import APIConnectionError, APITimeoutError, HfasrError
+from hfasr.errors import APIConnectionError, APITimeoutError, HfasrError
 
 __all__ = ["translate"]
 
@@ -26,20 +26,29 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def translate(error: BaseException) -> HfasrError:
     """
-    Turn what a client raised into a typed error.
+    Turn what a client raised into a typed error, with the original as its cause.
 
-    Text of the library is never quoted where it may hold a header: ``LocalProtocolError`` and
-    ``UnicodeEncodeError`` print the Authorization header.
+    ``LocalProtocolError`` and ``UnicodeEncodeError`` hold the Authorization header: they are
+    neither quoted nor kept as a cause.
     """
     if isinstance(error, HfasrError):
         return error
+    typed = _typed(error)
+    secret = any(isinstance(link, UnicodeError) or "LocalProtocolError" in _names(link) for link in _chain(error))
+    typed.__cause__ = None if secret else error
+    return typed
+
+
+def _typed(error: BaseException) -> HfasrError:
     names = _names(error)
     if "PoolTimeout" in names:
         return APITimeoutError("all connections of the pool were busy; give http_client a larger pool")
     if "ConnectTimeout" in names:
         return APITimeoutError("the server could not be reached in time; check the address, or raise timeout=")
     if "TimeoutException" in names or isinstance(error, TimeoutError):
-        return APITimeoutError("the server did not answer in time; raise timeout= or shorten the audio", maybe_billed=True)
+        return APITimeoutError(
+            "the server did not answer in time; raise timeout= or shorten the audio", maybe_billed=True
+        )
     for link in _chain(error):
         if isinstance(link, ssl.SSLCertVerificationError):
             reason = link.verify_message or "it cannot be verified"

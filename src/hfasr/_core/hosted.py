@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin
 
-from .._hosted.dialect import Fix
-from .._hosted.failures import diagnose
-from .._hosted.probe import openai_probe, read_probe
-from .._hosted.replies import request_id
-from .._hosted.servers import origin
-from ..errors import (
+from hfasr._hosted.dialect import Fix
+from hfasr._hosted.failures import diagnose
+from hfasr._hosted.probe import openai_probe, read_probe
+from hfasr._hosted.replies import request_id
+from hfasr._hosted.servers import origin
+from hfasr.errors import (
     APIConnectionError,
     APIError,
     APIStatusError,
@@ -22,16 +22,18 @@ from ..errors import (
     HfasrError,
     NotFoundError,
 )
-from ..wire import Request, Response
+
 from .context import logger, user_agent
 from .http import Reach
 from .retry import Pacer
 from .routes import DIALECTS
 
 if TYPE_CHECKING:
-    from .._hosted.dialect import Ask, Dialect, Failure, Form, Server
-    from ..audio import Upload
-    from ..types import Transcript
+    from hfasr._hosted.dialect import Ask, Dialect, Failure, Form, Server
+    from hfasr.audio import Upload
+    from hfasr.types import Transcript
+    from hfasr.wire import Request, Response
+
     from .context import CallContext
     from .prepared import PreparedAudio
     from .routes import HostedRoute
@@ -61,7 +63,9 @@ class AudioRefusedError(Exception):
 class HostedCall:
     """One call over one hosted route, within *window* seconds."""
 
-    def __init__(self, call: CallContext, route: HostedRoute, ask: Ask, audio: PreparedAudio, window: float | None) -> None:
+    def __init__(
+        self, call: CallContext, route: HostedRoute, ask: Ask, audio: PreparedAudio, window: float | None
+    ) -> None:
         self._call = call
         self._route = route
         self._ask = ask
@@ -155,16 +159,18 @@ class HostedCall:
             failure = self._diagnose(response, server)
             following = self._next_form(dialect, form, failure, tried, upload)
             if following is None:
-                raise self._final(failure, upload)
+                raise self._final(failure)
             logger.info("%s: %s; sending it again with %s", server.name, response.status_code, failure.fix)
             form = following
 
-    def _next_form(self, dialect: Dialect, form: Form, failure: Failure, tried: set[Form], upload: Upload) -> Form | None:
+    def _next_form(
+        self, dialect: Dialect, form: Form, failure: Failure, tried: set[Form], upload: Upload
+    ) -> Form | None:
         if failure.fix is None or len(tried) >= _MAX_FORMS or (failure.fix is Fix.DECODE and not upload.original):
             return None
         return next((other for other in dialect.other_forms(form, self._ask, failure) if other not in tried), None)
 
-    def _final(self, failure: Failure, upload: Upload) -> Exception:
+    def _final(self, failure: Failure) -> Exception:
         error = failure.error
         if isinstance(error, NotFoundError):
             self._call.shared.dialects.pop(self._route.base_url, None)  # another server may stand there now
@@ -280,6 +286,12 @@ class HostedCall:
         token = route.explicit_token
         if token is None and route.finds_token:
             token = shared.found_token() if shared.token_is_known else await self._call.io.offload(shared.found_token)
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise AuthenticationError(
+                "the Hugging Face token that was found holds characters that no header can carry: "
+                "run `hf auth login` again",
+                status_code=401,
+            )
         if token is None and route.needs_token:
             raise AuthenticationError(
                 "no Hugging Face token was found: run `hf auth login` or set HF_TOKEN, "

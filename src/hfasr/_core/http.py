@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from ..errors import APIResponseError, APITimeoutError, AudioURLError
-from ..wire import Request, Response
+from hfasr.errors import APIResponseError, APITimeoutError, AudioURLError, HfasrError
+from hfasr.wire import Request, Response
+
 from .body import BodyReader
 from .expiry import EXPIRES
 from .failures import translate
@@ -124,10 +125,13 @@ class BlockingHTTP:
         return _in_helper_thread(lambda: self._exchange(self._user_client, request, timeout, reach), expires_in)
 
     def _exchange(self, client: Any, request: Request, timeout: float, reach: Reach) -> Response:
+        failed: HfasrError | None = None
         try:
             reply = client.send(_build(client, request, timeout), stream=True, follow_redirects=False)
-        except Exception as error:
-            raise translate(error) from error
+        except Exception as error:  # noqa: BLE001  # typed below
+            failed = translate(error)
+        if failed is not None:
+            raise failed
         try:
             headers = _lower(reply.headers)
             if reply.is_stream_consumed:  # a mocked reply, already read
@@ -138,7 +142,7 @@ class BlockingHTTP:
             return Response(reply.status_code, headers, reader.finish())
         except APIResponseError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # typed there
             _cut_off(error, reply.status_code)
         finally:
             reply.close()
@@ -168,10 +172,8 @@ class AsyncHTTP:
         import anyio
 
         timeout = _limits_to(timeout, expires_in)
-        if self._user_client is None or reach.audio:
-            client = self._pools.client(reach)
-        else:
-            client = self._user_client
+        own = self._user_client is None or reach.audio
+        client = self._pools.client(reach) if own else self._user_client
         if expires_in is None:
             return await self._exchange(client, request, timeout, reach)
         try:
@@ -183,10 +185,13 @@ class AsyncHTTP:
             raise APITimeoutError("the server did not answer before the deadline", maybe_billed=True) from error
 
     async def _exchange(self, client: Any, request: Request, timeout: float, reach: Reach) -> Response:
+        failed: HfasrError | None = None
         try:
             reply = await client.send(_build(client, request, timeout), stream=True, follow_redirects=False)
-        except Exception as error:
-            raise translate(error) from error
+        except Exception as error:  # noqa: BLE001  # typed below
+            failed = translate(error)
+        if failed is not None:
+            raise failed
         try:
             headers = _lower(reply.headers)
             if reply.is_stream_consumed:
@@ -196,7 +201,7 @@ class AsyncHTTP:
             return Response(reply.status_code, headers, reader.finish())
         except APIResponseError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # typed there
             _cut_off(error, reply.status_code)
         finally:
             await reply.aclose()

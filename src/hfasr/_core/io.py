@@ -13,7 +13,8 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from ..wire import Request, Response
+    from hfasr.wire import Request, Response
+
     from .clock import Clock
     from .http import AsyncHTTP, BlockingHTTP, Reach
 
@@ -97,10 +98,7 @@ class BlockingIO:
         return self.http.send(request, timeout=timeout, expires_in=expires_in, reach=reach)
 
     async def sleep(self, seconds: float) -> None:
-        if self.clock.virtual:
-            self.clock.advance(seconds)
-        else:
-            time.sleep(seconds)
+        time.sleep(self.clock.pause(seconds))  # noqa: ASYNC251  # this colour blocks
 
     async def offload(self, fn: Callable[[], T], /, *, abandon: bool = False) -> T:  # noqa: ARG002  # the protocol's
         return fn()
@@ -108,7 +106,9 @@ class BlockingIO:
     async def wait(self, awaitable: Awaitable[T], /, *, expires_in: float | None) -> T:  # noqa: ARG002  # the protocol's
         if isinstance(awaitable, Coroutine):
             awaitable.close()
-        raise TypeError("this audio must be awaited to be read: use AsyncASRClient, or read it first and pass the bytes")
+        raise TypeError(
+            "this audio must be awaited to be read: use AsyncASRClient, or read it first and pass the bytes"
+        )
 
     async def collect(self, chunks: AsyncIterable[bytes], /, *, max_bytes: int, expires_in: float | None) -> bytes:  # noqa: ARG002  # the protocol's
         raise TypeError("an async iterable of audio needs AsyncASRClient; or pass an ordinary iterable of bytes")
@@ -133,10 +133,7 @@ class AsyncIO:
     async def sleep(self, seconds: float) -> None:
         import anyio
 
-        if self.clock.virtual:
-            self.clock.advance(seconds)
-            seconds = 0  # still a checkpoint: a cancelled call must not go on
-        await anyio.sleep(seconds)
+        await anyio.sleep(self.clock.pause(seconds))
 
     async def offload(self, fn: Callable[[], T], /, *, abandon: bool = False) -> T:
         import anyio.to_thread

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import BackendError, HfasrError
-from ..types import Audio, Backend, TranscribeOptions, Transcript
+from hfasr.errors import BackendError, HfasrError
+from hfasr.types import Audio, Backend, TranscribeOptions, Transcript
 
 if TYPE_CHECKING:
     from .context import CallContext
@@ -80,9 +80,13 @@ def _run(engine: Backend, audio: Audio, options: TranscribeOptions) -> Transcrip
     except Exception as error:
         raise BackendError(f"{engine.name} failed: {type(error).__name__}: {error}") from error
     if len(transcripts) != 1 or not isinstance(transcripts[0], Transcript):
-        raise BackendError(f"{engine.name} must return a list of one Transcript per clip; it is at fault, not the audio")
+        raise BackendError(
+            f"{engine.name} must return a list of one Transcript per clip; it is at fault, not the audio"
+        )
     return transcripts[0]
 
 
 def _late(route: LocalRoute) -> BackendError:
-    return BackendError(f"{route.name} did not finish in its share of the deadline; raise deadline=, or shorten the audio")
+    return BackendError(
+        f"{route.name} did not finish in its share of the deadline; raise deadline=, or shorten the audio"
+    )

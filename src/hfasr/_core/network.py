@@ -17,8 +17,9 @@ from typing import Any
 
 import httpcore
 
-from ..audio.addresses import is_public
-from ..errors import AudioURLError
+from hfasr.audio.addresses import is_public
+from hfasr.errors import AudioURLError
+
 from .expiry import EXPIRES
 
 __all__ = ["AsyncGuardedBackend", "ClampedBackend", "GuardedBackend"]

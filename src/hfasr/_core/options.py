@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from .._hosted.dialect import Ask
-from ..types import Task, TranscribeOptions
+from hfasr._hosted.dialect import Ask
+from hfasr.types import Task, TranscribeOptions
+
 from .config import seconds_above_0
 
 __all__ = ["check_options", "engine_options", "to_ask"]

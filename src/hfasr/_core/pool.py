@@ -16,7 +16,8 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore
 import httpx
 
-from ..errors import APIConnectionError, AudioURLError
+from hfasr.errors import APIConnectionError, AudioURLError
+
 from .network import AsyncGuardedBackend, ClampedBackend, GuardedBackend
 
 if TYPE_CHECKING:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from ..audio import decode, make_upload, passes_through
-from ..audio.source import PathSource
+from hfasr.audio import decode, make_upload, passes_through
+from hfasr.audio.source import PathSource
 
 if TYPE_CHECKING:
-    from .._hosted.dialect import UploadStep
-    from ..audio import Decoded, Source, Upload, UploadFormat
+    from hfasr._hosted.dialect import UploadStep
+    from hfasr.audio import Decoded, Source, Upload, UploadFormat
+
     from .context import CallContext
 
 __all__ = ["PreparedAudio"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .._hosted.dialect import Ask
-from .._hosted.failures import diagnose
-from ..audio import load
-from ..errors import APIConnectionError, APIError, ServerError
-from ..types import Audio, RetryPolicy
-from ..wire import Request
+from hfasr._hosted.dialect import Ask
+from hfasr._hosted.failures import diagnose
+from hfasr.audio import load
+from hfasr.errors import APIConnectionError, APIError, ServerError
+from hfasr.types import Audio, RetryPolicy
+from hfasr.wire import Request
+
 from .config import seconds_above_0
 from .context import CallContext
 from .hosted import HostedCall
@@ -93,5 +94,3 @@ async def _ask(call: CallContext, route: HostedRoute) -> None:
     # A server without such an address is up: it has answered.
     if response.status_code >= 400 and response.status_code not in {404, 405}:
         raise diagnose(response, server, wall=call.io.clock.wall(), duration=None).error
-
-

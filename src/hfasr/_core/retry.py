@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import (
+from hfasr.errors import (
     APIConnectionError,
     APIError,
     APIResponseError,
@@ -15,7 +15,8 @@ from ..errors import (
 )
 
 if TYPE_CHECKING:
-    from ..types import RetryPolicy
+    from hfasr.types import RetryPolicy
+
     from .clock import Clock
 
 __all__ = ["JITTER", "LOADING_WAIT_MAX_S", "Pacer", "is_retryable"]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from .._hosted.hf import HFDialect
-from .._hosted.openai import OpenAIDialect
-from .._hosted.servers import endpoint_server, is_hugging_face, openai_server, origin, router_server
+from hfasr._hosted.hf import HFDialect
+from hfasr._hosted.openai import OpenAIDialect
+from hfasr._hosted.servers import endpoint_server, is_hugging_face, openai_server, origin, router_server
+
 from .config import HOSTED
 
 if TYPE_CHECKING:
-    from .._hosted.dialect import Dialect, Server
-    from ..types import Backend
+    from hfasr._hosted.dialect import Dialect, Server
+    from hfasr.types import Backend
+
     from .config import Config, DialectName
 
 __all__ = ["DIALECTS", "HostedRoute", "LocalRoute", "Route", "plan"]

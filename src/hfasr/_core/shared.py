@@ -6,8 +6,9 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .._hosted.dialect import Ask, Form, Server
-    from ..types import Backend
+    from hfasr._hosted.dialect import Ask, Form, Server
+    from hfasr.types import Backend
+
     from .routes import LocalRoute
 
 __all__ = ["Shared"]
@@ -70,7 +71,7 @@ class Shared:
         with self._lock:
             engine = self._engines.get(key)
             if engine is None:
-                from ..backends import load
+                from hfasr.backends import load
 
                 engine = self._engines[key] = load(route.name, route.model)
         return engine

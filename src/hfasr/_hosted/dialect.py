@@ -12,10 +12,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from ..audio import Upload
-    from ..errors import HfasrError
-    from ..types import Task, Timestamps, Transcript
-    from ..wire import Request, Response
+    from hfasr.audio import Upload
+    from hfasr.errors import HfasrError
+    from hfasr.types import Task, Timestamps, Transcript
+    from hfasr.wire import Request, Response
 
 __all__ = ["Ask", "Dialect", "Failure", "Fix", "Form", "Server", "UploadStep"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..errors import (
+from hfasr.errors import (
     APIStatusError,
     AudioTooLongError,
     AuthenticationError,
@@ -26,40 +26,64 @@ from ..errors import (
     RateLimitError,
     ServerError,
 )
+
 from .dialect import Failure, Fix, Server
 from .replies import decode, error_text, json_of, request_id, seconds
 from .waits import asked_wait
 
 if TYPE_CHECKING:
-    from ..wire import Response
+    from hfasr.wire import Response
 
 __all__ = ["diagnose"]
 
-_NOT_HOSTED = re.compile(r"not supported by provider|^not found$|\bis not (deployed|hosted)|no such model|model .*not (found|available)", re.I)
-_LOADING = re.compile(r"currently loading|is loading|\bloading\b.*model|model .*\bloading\b|scal(e|ing)[ -]up|initiali[sz]ing|warming up|starting up", re.I)
+_NOT_HOSTED = re.compile(
+    r"not supported by provider|^not found$|\bis not (deployed|hosted)|no such model|"
+    r"^model '?[\w./-]+'? (is |was )?not (found|available)",
+    re.IGNORECASE,
+)
+_LOADING = re.compile(
+    r"(currently|is) loading|\bloading\b.*model|model .*\bloading\b|"
+    r"scal(e|ing)[ -]up|initiali[sz]ing|warming up|starting up",
+    re.IGNORECASE,
+)
 _TOO_LONG = re.compile(
     r"more than \d+ mel input features|audio_too_long|audio (is |file is )?too long|"
     r"(maximum|max)[ _](audio|clip)?[ _]?(duration|length)|longer than \d+",
-    re.I,
+    re.IGNORECASE,
 )
-_BASE64 = re.compile(r"file name too long|base64|incorrect padding", re.I)
-_CONTENT_TYPE = re.compile(r"content[- ]type|unsupported media type|multipart/form-data", re.I)
+_BASE64 = re.compile(r"file name too long|base64|incorrect padding", re.IGNORECASE)
+_CONTENT_TYPE = re.compile(r"content[- ]type|unsupported media type|multipart/form-data", re.IGNORECASE)
 _MALFORMED = re.compile(
     r"malformed|not in the correct format|invalid file format|could not be decoded|(fail|error|unable|could not)\w* .*"
     r"(decod|load|open|read)\w* .*audio|format not recogni[sz]ed|corrupt|invalid audio|audio file might be",
-    re.I,
+    re.IGNORECASE,
 )
-_TIMESTAMPS = re.compile(r"CTC can either predict|alignment_heads|timestamp|verbose_json|response_format", re.I)
+_TIMESTAMPS = re.compile(
+    r"CTC can either predict|alignment_heads|timestamp|verbose_json|response_format", re.IGNORECASE
+)
 _EXPLICIT_PARAMETER = (
     re.compile(r"unexpected keyword argument '(\w+)'"),
     re.compile(r"`model_kwargs` are not used by the model: \['(\w+)'"),
 )
 _LOOSE_PARAMETER = (
-    re.compile(r"(?:unsupported|unknown|unrecogni[sz]ed|invalid|extra)[^'\"`]{0,40}(?:parameter|argument|field)s?:? ['\"`]?(\w+)", re.I),
-    re.compile(r"['\"`]?(\w+)['\"`]?:? (?:is not supported|extra inputs are not permitted|not permitted)", re.I),
+    re.compile(
+        r"(?:unsupported|unknown|unrecogni[sz]ed|invalid|extra)"
+        r"[^'\"`]{0,40}(?:parameter|argument|field)s?:? ['\"`]?(\w+)",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"['\"`]?(\w+)['\"`]?:? (?:is not supported|extra inputs are not permitted|not permitted)", re.IGNORECASE
+    ),
 )
-_ALIASES = {"initial_prompt": "prompt", "prompt_ids": "prompt", "lang": "language", "timestamp_granularities": "timestamps",
-            "return_timestamps": "timestamps", "response_format": "timestamps"}  # fmt: skip
+_QUOTED = re.compile(r"'[^']{60,}('|$)|\"[^\"]{60,}(\"|$)")
+_ALIASES = {
+    "initial_prompt": "prompt",
+    "lang": "language",
+    "prompt_ids": "prompt",
+    "response_format": "timestamps",
+    "return_timestamps": "timestamps",
+    "timestamp_granularities": "timestamps",
+}
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {
     400: BadRequestError,
@@ -102,10 +126,19 @@ def diagnose(response: Response, server: Server, *, wall: float, duration: float
         duration: Of the audio in seconds, where known.
     """
     status, said = response.status_code, error_text(response)
-    if status == 503 and (server.always_scaling or _LOADING.search(said) or _estimate(response) is not None):
+    if status == 503 and (_is_scaling(server, said) or _LOADING.search(said) or _estimate(response) is not None):
         return Failure(_loading(response, server, wall))
     if status in {400, 404} and _NOT_HOSTED.search(said):
-        return Failure(_error(ModelNotHostedError, response, server, said, wall, f"choose another model than {server.model}, or set a fallback="))
+        return Failure(
+            _error(
+                ModelNotHostedError,
+                response,
+                server,
+                said,
+                wall,
+                remedy=f"choose another model than {server.model}, or set a fallback=",
+            )
+        )
     if status == 413:
         return Failure(_error(PayloadTooLargeError, response, server, said, wall), Fix.SHRINK)
     if status in {400, 415, 422}:
@@ -118,14 +151,14 @@ def _refused(response: Response, server: Server, said: str, wall: float, duratio
     if _TOO_LONG.search(said):
         return Failure(_too_long(server, duration))
     # What a server quotes of the request may hold any of the words below: look at its own.
-    words = re.sub(r"'[^']{60,}'|\"[^\"]{60,}\"", "", said[:20_000])
+    words = _QUOTED.sub("", said)
     error = _error(BadRequestError, response, server, said, wall)
     parameter = _named(response) or _found(_EXPLICIT_PARAMETER, words)
     if _BASE64.search(words) or (_CONTENT_TYPE.search(words) and not parameter):
         return Failure(error, Fix.BODY)
     if parameter is None and _MALFORMED.search(words):
         remedy = "the server cannot read this audio; check that it plays"
-        return Failure(_error(BadRequestError, response, server, said, wall, remedy), Fix.DECODE)
+        return Failure(_error(BadRequestError, response, server, said, wall, remedy=remedy), Fix.DECODE)
     if parameter == "timestamps" or (parameter is None and _TIMESTAMPS.search(words)):
         return Failure(error, Fix.TIMESTAMPS)
     parameter = parameter or _found(_LOOSE_PARAMETER, words)
@@ -158,10 +191,14 @@ def _own_name(parameter: str) -> str | None:
 
 
 def _error(
-    kind: type[APIStatusError], response: Response, server: Server, said: str, wall: float, remedy: str | None = None
+    kind: type[APIStatusError], response: Response, server: Server, said: str, wall: float, *, remedy: str | None = None
 ) -> APIStatusError:
     status = response.status_code
-    remedy = remedy or _REMEDIES.get(status) or ("try again later, or set a fallback=" if status >= 500 else "check the request")
+    remedy = (
+        remedy
+        or _REMEDIES.get(status)
+        or ("try again later, or set a fallback=" if status >= 500 else "check the request")
+    )
     return kind(
         f"{server.name} answered {status}: {said[:280] or 'nothing more'}; {remedy}",
         status_code=status,
@@ -170,6 +207,11 @@ def _error(
         body=decode(response),
         maybe_billed=status in {502, 504},
     )
+
+
+def _is_scaling(server: Server, said: str) -> bool:
+    """The body of a scaled-to-zero endpoint's 503 is not documented; a proxy with nothing to say has no server yet."""
+    return server.always_scaling or (server.endpoint and not said)
 
 
 def _estimate(response: Response) -> float | None:
@@ -196,4 +238,6 @@ def _too_long(server: Server, duration: float | None) -> AudioTooLongError:
             f"{server.name} says that the audio is too long for {server.model}; its length could not be read here: "
             'pip install "hfasr[av]" for that, and cut the audio'
         )
-    return AudioTooLongError(f"{server.name} says that {duration:.1f} s of audio are too long for {server.model}; cut it")
+    return AudioTooLongError(
+        f"{server.name} says that {duration:.1f} s of audio are too long for {server.model}; cut it"
+    )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ..types import Timestamps
 from .dialect import Ask, Failure, Fix, Form
+
+if TYPE_CHECKING:
+    from hfasr.types import Timestamps
 
 __all__ = ["audio_steps", "times_steps", "without"]
 
@@ -28,8 +31,5 @@ def audio_steps(form: Form, failure: Failure) -> Iterator[Form]:
     """Yield *form* with the audio decoded, or smaller."""
     if failure.fix is Fix.DECODE and form.upload == "first":
         yield replace(form, upload="flac")
-    elif failure.fix is Fix.SHRINK:
-        if form.upload == "first":
-            yield replace(form, upload="flac")
-        if form.upload != "opus":
-            yield replace(form, upload="opus")
+    elif failure.fix is Fix.SHRINK and form.upload != "opus":
+        yield replace(form, upload="opus")

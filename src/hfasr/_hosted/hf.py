@@ -17,15 +17,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from ..grouping import group_words
-from ..types import Transcript
-from ..wire import Request, Response
+from hfasr.grouping import group_words
+from hfasr.types import Transcript
+from hfasr.wire import Request, Response
+
 from .dialect import Ask, Failure, Fix, Form, Server
 from .forms import audio_steps, times_steps, without
 from .replies import read_segments, read_words, text_of
 
 if TYPE_CHECKING:
-    from ..audio import Upload
+    from hfasr.audio import Upload
 
 __all__ = ["HFDialect"]
 
@@ -39,7 +40,29 @@ class HFDialect:
 
     # The toolkit opens whatever ffmpeg does; what has no content type of its own goes as audio/x-audio.
     accepts = frozenset(
-        {"flac", "wav", "mp3", "ogg", "webm", "m4a", "mp4", "mov", "3gp", "matroska", "amr", "amr-wb", "aac", "wma", "ac3", "avi"}
+        [
+            "flac",
+            "wav",
+            "mp3",
+            "mp2",
+            "ogg",
+            "webm",
+            "m4a",
+            "mp4",
+            "mov",
+            "3gp",
+            "mkv",
+            "amr",
+            "aac",
+            "ac3",
+            "dts",
+            "wma",
+            "avi",
+            "flv",
+            "ts",
+            "mpg",
+            "ogv",
+        ]
     )
 
     def max_duration_s(self, model: str) -> float | None:
@@ -92,9 +115,7 @@ class HFDialect:
         else:
             segments = read_segments(body.get("chunks"), duration) if form.timestamps else ()
         language = body.get("language")
-        return Transcript(
-            text.strip(), segments, language if isinstance(language, str) else None, duration, raw=body
-        )
+        return Transcript(text.strip(), segments, language if isinstance(language, str) else None, duration, raw=body)
 
     def ready_url(self, server: Server) -> str | None:
         return f"{server.url.rstrip('/').removesuffix('/predict')}/health" if server.endpoint else None

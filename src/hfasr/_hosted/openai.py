@@ -12,16 +12,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..grouping import group_words
-from ..types import Segment, Transcript, Word
-from ..wire import Request, Response
+from hfasr.grouping import group_words
+from hfasr.types import Segment, Transcript, Word
+from hfasr.wire import Request, Response
+
 from .dialect import Ask, Failure, Fix, Form, Server
 from .forms import audio_steps, times_steps, without
 from .multipart import encode
 from .replies import read_segments, read_words, text_of
 
 if TYPE_CHECKING:
-    from ..audio import Upload
+    from hfasr.audio import Upload
 
 __all__ = ["OpenAIDialect"]
 

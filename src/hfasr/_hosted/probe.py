@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..wire import Request, Response
+from hfasr.wire import Request, Response
+
 from .replies import json_of
 
 __all__ = ["openai_probe", "read_probe"]

@@ -6,13 +6,16 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import APIResponseError
-from ..types import Segment, Word
+from hfasr.errors import APIResponseError
+from hfasr.types import Segment, Word
 
 if TYPE_CHECKING:
-    from ..wire import Response
+    from hfasr.wire import Response
 
 __all__ = ["decode", "error_text", "json_of", "read_segments", "read_words", "request_id", "text_of"]
+
+
+_MAX_ERROR_CHARS = 4_000  # servers echo whole requests, and patterns are searched in this
 
 
 def decode(response: Response, limit: int = 20_000) -> str:
@@ -49,7 +52,7 @@ def error_text(response: Response) -> str:
     if isinstance(body, dict):
         for key in ("error", "detail", "message", "title"):
             if body.get(key):
-                return "; ".join(_strings(body[key]))
+                return "; ".join(_strings(body[key]))[:_MAX_ERROR_CHARS]
     text = decode(response, 2_000).strip()
     if text[:15].lower().startswith(("<!doctype", "<html")):
         return "an HTML page"
@@ -117,7 +120,8 @@ def read_words(items: Any, duration: float | None) -> tuple[Word, ...]:
 def read_segments(items: Any, duration: float | None) -> tuple[Segment, ...]:
     """Return segments from ``[{"text", "start", "end"}]`` or ``[{"text", "timestamp"}]``."""
     return tuple(
-        Segment(start, end, text, read_words(item.get("words"), end)) for text, start, end, item in _timed(items, duration)
+        Segment(start, end, text, read_words(item.get("words"), end))
+        for text, start, end, item in _timed(items, duration)
     )
 
 
@@ -127,7 +131,9 @@ def _timed(items: Any, duration: float | None) -> Iterable[tuple[str, float, flo
             continue
         text = item.get("word", item.get("text"))
         pair = item.get("timestamp")
-        start, end = (item.get("start"), item.get("end")) if not isinstance(pair, list | tuple) else [*pair, None, None][:2]
+        start, end = (
+            (item.get("start"), item.get("end")) if not isinstance(pair, list | tuple) else [*pair, None, None][:2]
+        )
         begin = seconds(start)
         if isinstance(text, str) and text.strip() and begin is not None:
             finish = seconds(end)

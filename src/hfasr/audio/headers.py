@@ -140,8 +140,10 @@ def mp3_info(file: BinaryIO) -> AudioInfo:
     frame = mpeg.parse_frame(head, at) if at is not None else None
     if at is None or frame is None:
         return AudioInfo()
-    n_frames = mpeg.vbr_frames(head, at, frame) or _count_frames(file, start + at, frame.kind)
-    return AudioInfo(n_frames * frame.n_samples / frame.sampling_rate, frame.sampling_rate, frame.channels)
+    n_samples = mpeg.announced_samples(head, at, frame)
+    if not n_samples:
+        n_samples = _count_frames(file, start + at, frame.kind) * frame.n_samples
+    return AudioInfo(n_samples / frame.sampling_rate, frame.sampling_rate, frame.channels)
 
 
 def _wav_info(file: BinaryIO) -> AudioInfo:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["FRAME_HEADER_BYTES", "Frame", "adts_length", "find_frame", "follows_on", "parse_frame", "vbr_frames"]
+__all__ = ["FRAME_HEADER_BYTES", "Frame", "adts_length", "announced_samples", "find_frame", "follows_on", "parse_frame"]
 
 FRAME_HEADER_BYTES = 4
 
@@ -117,14 +117,23 @@ def find_frame(data: bytes, start: int = 0, *, n_frames: int = 3) -> int | None:
     return None
 
 
-def vbr_frames(data: bytes, offset: int, frame: Frame) -> int | None:
-    """Return how many frames the Xing, Info or VBRI header in the first frame announces, if it does."""
+def announced_samples(data: bytes, offset: int, frame: Frame) -> int | None:
+    """
+    Return how many samples per channel the Xing, Info or VBRI header in the first frame announces.
+
+    What LAME's extension calls the encoder's delay and padding is taken off. ``None`` without a header.
+    """
     xing = offset + FRAME_HEADER_BYTES + frame.side_info
     if data[xing : xing + 4] in {b"Xing", b"Info"} and len(data) >= xing + 12 and data[xing + 7] & 1:
-        return int.from_bytes(data[xing + 8 : xing + 12], "big")
+        n_samples = int.from_bytes(data[xing + 8 : xing + 12], "big") * frame.n_samples
+        flags = data[xing + 7]  # frames, bytes, table of contents, quality
+        lame = xing + 12 + 4 * (flags >> 1 & 1) + 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
+        extra = data[lame + 21 : lame + 24] if data[lame : lame + 2] in {b"LA", b"La"} else b""
+        packed = int.from_bytes(extra, "big")
+        return max(n_samples - (packed >> 12) - (packed & 0xFFF), 0)
     vbri = offset + FRAME_HEADER_BYTES + 32
     if data[vbri : vbri + 4] == b"VBRI" and len(data) >= vbri + 18:
-        return int.from_bytes(data[vbri + 14 : vbri + 18], "big")
+        return int.from_bytes(data[vbri + 14 : vbri + 18], "big") * frame.n_samples
     return None
 
 

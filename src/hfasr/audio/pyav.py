@@ -15,7 +15,7 @@ import numpy as np
 
 from hfasr.errors import AudioDecodeError, AudioError, UnsupportedAudioError
 
-from .readers import BLOCK_FRAMES
+from .readers import BLOCK_FRAMES, shortfall
 from .source import AudioInfo
 from .waveforms import scaled
 
@@ -40,12 +40,14 @@ class AVReader:
 
     def __init__(self, source: Source) -> None:
         self._name = source.name
+        self._n_damaged = 0
+        self._n_packets = 0
         self.notes: list[str] = []
         self._handle = source.open()
         try:
             self._container, stream = _open(source, self._handle)
-            self._frames: Iterator[Any] = self._container.decode(stream)
-            self._first: Any = self._next_frame()
+            self._frames = self._decode(stream)
+            self._first: Any = next(self._frames, None)
         except BaseException:
             self._handle.close()
             raise
@@ -58,23 +60,42 @@ class AVReader:
 
     def __iter__(self) -> Iterator[npt.NDArray[np.float32]]:
         parts: list[npt.NDArray[np.float32]] = []
-        held = 0
+        held = total = 0
         frame, self._first = self._first, None
         while frame is not None:
             parts.append(self._samples(frame))
             held += len(parts[-1])
             if held >= BLOCK_FRAMES:  # FFmpeg's frames are small: work on many at once
                 yield np.concatenate(parts)
+                total += held
                 parts, held = [], 0
-            frame = self._next_frame()
+            frame = next(self._frames, None)
         if held:
             yield np.concatenate(parts)
+        if self._n_damaged:
+            self.notes.append(f"skipped {self._n_damaged} damaged packets of {self._n_packets}")
+        self.notes.extend(shortfall(((self.n_frames or 0) - total - held) / self.sampling_rate))
 
-    def _next_frame(self) -> Any:
+    def _decode(self, stream: Any) -> Iterator[Any]:
+        """
+        Give the frames, leaving out what is damaged, as players do: a packet is some 20 ms.
+
+        A file with as many bad packets as good ones is not worth a transcript.
+        """
         try:
-            return next(self._frames, None)
+            for packet in self._container.demux(stream):
+                self._n_packets += 1
+                try:
+                    yield from packet.decode()
+                except av.error.InvalidDataError:
+                    self._n_damaged += 1
         except (av.error.FFmpegError, ValueError) as error:
-            raise AudioDecodeError(f"{self._name} is damaged or cut off; record or download it again") from error
+            raise self._damaged() from error
+        if self._n_damaged * 2 > self._n_packets:
+            raise self._damaged()
+
+    def _damaged(self) -> AudioDecodeError:
+        return AudioDecodeError(f"{self._name} is damaged or cut off; record or download it again")
 
     def _samples(self, frame: Any) -> npt.NDArray[np.float32]:
         if frame.rate != self.sampling_rate or len(frame.layout.channels) != self.channels:

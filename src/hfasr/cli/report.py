@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 DEBUG_VARIABLE = "HFASR_DEBUG"
 """Set to 1, it adds the traceback to every failure."""
+
+_ARGUMENT = re.compile(r"\b(allow_private_urls|backend|base_url|deadline|dialect|fallback|timeout|upload)=(?:True)?")
+"""The library's arguments that are the command's options."""
 
 
 class Report:
@@ -76,7 +80,7 @@ def describe(error: BaseException) -> str:
     if not isinstance(error, (HfasrError, OSError, ValueError)):
         kind = type(error).__name__
         return clean(f"unexpected {kind}: {error}; please report it, with the traceback that {DEBUG_VARIABLE}=1 prints")
-    message = clean(str(error)) or type(error).__name__
+    message = clean(_ARGUMENT.sub(lambda found: f"--{found[1].replace('_', '-')}", str(error))) or type(error).__name__
     if isinstance(error, AuthenticationError) and "--backend" not in message:
         login = "" if "hf auth login" in message else "log in with `hf auth login`, or "
         message += f"; {login}stay offline with --backend pocketsphinx"

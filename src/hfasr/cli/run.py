@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from hfasr.errors import BackendNotFoundError, BackendNotInstalledError
+
 from .console import discard_stdout
 
 if TYPE_CHECKING:
@@ -40,10 +42,10 @@ def run(
 
         report: Takes everything else.
     """
-    from hfasr import ASRClient  # the help and shell completion need no client
-
     try:
         try:
+            from hfasr import ASRClient  # here, because the help and shell completion need no client
+
             asr = ASRClient(**client)
         except Exception as error:  # noqa: BLE001 # reported: nothing can be done without a client
             report.failure(None, error)
@@ -53,6 +55,9 @@ def run(
     except KeyboardInterrupt as error:
         report.failure(None, error)
         return INTERRUPTED
+    except (BackendNotFoundError, BackendNotInstalledError) as error:  # so it would be for each input
+        report.failure(None, error)
+        return USAGE
     except BrokenPipeError:
         discard_stdout()
         return SOME_FAILED
@@ -68,7 +73,7 @@ def _one(
             transcript = asr.transcribe(sys.stdin.buffer if name == "-" else name, **call)
         _explain(name, transcript, report)
         output.write(index, name, transcript)
-    except BrokenPipeError:
+    except (BackendNotFoundError, BackendNotInstalledError, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001 # reported: one bad input never ends the run
         report.failure(name, error)

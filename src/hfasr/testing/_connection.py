@@ -72,6 +72,7 @@ def read_head(stream: BinaryIO, now: float) -> RecordedRequest | None:
         return None
     try:
         method, target, version = line.decode("latin-1").split()
+        url = urlsplit(target)
     except ValueError:
         raise BadHTTPError("not a request line") from None
     if not version.startswith("HTTP/1."):
@@ -90,7 +91,6 @@ def read_head(stream: BinaryIO, now: float) -> RecordedRequest | None:
         raise BadHTTPError("too many headers")
     if version == "HTTP/1.0":
         headers.setdefault("connection", "close")
-    url = urlsplit(target)
     return RecordedRequest(
         method, unquote(url.path), dict(parse_qsl(url.query, keep_blank_values=True)), headers, received_at=now
     )

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from . import replies
-from ._hf import Model, hub_model_info, router_reply, toolkit_reply
+from ._hf import Model, hub_model_info, router_reply, router_request_id, toolkit_reply
 from ._openai import error_reply, models_reply, openai_reply
 from .replies import Reply
 
@@ -59,6 +59,13 @@ class Dialects:
         if dialect == "toolkit" and request.method == "POST":
             return self._guarded(lambda r, ear: toolkit_reply(r, ear, self.model), request, _bad_request)
         return self._other(request, dialect)
+
+    def with_request_id(self, request: RecordedRequest, reply: Reply) -> Reply:
+        """Add an ``x-request-id``, which the router puts on every answer, failures included."""
+        known = any(name.lower() == "x-request-id" for name in reply.headers)
+        if known or self._dialect(request.path) != "hf-inference":
+            return reply
+        return replace(reply, headers={**reply.headers, "x-request-id": router_request_id(request)})
 
     def _dialect(self, path: str) -> Dialect | None:
         for pattern, dialect in TRANSCRIBING.items():

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ._connection import RecordedRequest
 
-__all__ = ["Model", "hub_model_info", "router_reply", "toolkit_reply"]
+__all__ = ["Model", "hub_model_info", "router_reply", "router_request_id", "toolkit_reply"]
 
 CONTENT_TYPES = (
     *("application/json", "image/png", "image/jpeg", "image/jpg", "image/tiff", "image/bmp", "image/gif"),
@@ -245,9 +245,14 @@ def _pipeline_output(transcript: Transcript, timestamps: object, model: Model) -
     return body
 
 
+def router_request_id(request: RecordedRequest) -> str:
+    """Return the router's id for a request: its own, and behind it what the client sent as ``X-Amzn-Trace-Id``."""
+    trace = request.headers.get("x-amzn-trace-id")
+    return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}" + (f";{trace}" if trace else "")
+
+
 def _router_headers(request: RecordedRequest) -> dict[str, str]:
     model_id = request.path.partition("/models/")[2]
-    trace = request.headers.get("x-amzn-trace-id", "")
     return {
         "access-control-allow-credentials": "true",
         "access-control-allow-origin": "*",
@@ -260,7 +265,7 @@ def _router_headers(request: RecordedRequest) -> dict[str, str]:
         "x-compute-type": "cpu",
         "x-inference-id": secrets.token_urlsafe(16)[:21],
         "x-powered-by": "huggingface-moon",
-        "x-request-id": f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}" + (f";{trace}" if trace else ""),
+        "x-request-id": router_request_id(request),
         "x-robots-tag": "none",
         "x-sha": hashlib.sha256(model_id.encode()).hexdigest()[:40],
     }

@@ -135,8 +135,11 @@ class SocketServer:
                 with self._lock:
                     self._open = (self._open - {plain}) | {sock}
             self._serve(sock)
-        except (OSError, ValueError):
-            pass  # the client left, or stop() shut the socket: a TLS one then raises ValueError
+        except OSError:
+            pass  # the client left, or stop() shut the socket
+        except ValueError:
+            if not self.stopping.is_set():  # a TLS socket that stop() has shut raises this
+                raise
         finally:
             with self._lock:
                 self._open -= {plain, sock}

@@ -31,8 +31,6 @@ class FakeClock:
         []
     """
 
-    virtual = True
-
     def __init__(self, *, jitter: float = 0.0, wall: float = 1_700_000_000.0) -> None:
         self._now = 0.0
         self._wall = wall
@@ -62,7 +60,8 @@ class FakeClock:
         """Return *jitter*."""
         return self._jitter
 
-    def advance(self, seconds: float) -> None:
-        """Let *seconds* pass, as a pause."""
+    def pause(self, seconds: float) -> float:
+        """Let *seconds* pass on this clock, and none in truth."""
         self.sleeps.append(seconds)
         self._now += seconds
+        return 0.0

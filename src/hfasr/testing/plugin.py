@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .backend import FakeBackend
+    from .clock import FakeClock
     from .server import FakeASRServer
     from .tones import ToneSpeech
 
@@ -47,3 +48,11 @@ def fake_backend() -> FakeBackend:
     from .backend import FakeBackend
 
     return FakeBackend(None)
+
+
+@pytest.fixture
+def fake_clock() -> FakeClock:
+    """A `FakeClock`: `FakeClock.attach` it to a client, and its pauses take no time."""
+    from .clock import FakeClock
+
+    return FakeClock()

@@ -233,6 +233,7 @@ class FakeASRServer:
         reply = self._reply(request, action) if needs_reply(action) else None
         close = request.headers.get("connection", "").lower() == "close"
         if reply is not None:
+            reply = self._dialects.with_request_id(request, reply)
             request.status = reply.status
             close = close or reply.headers.get("connection") == "close"
         return perform(sock, action, reply, close=close, with_body=request.method != "HEAD", pause=pause)

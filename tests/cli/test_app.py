@@ -1,0 +1,216 @@
+"""Arguments, and what they mean for the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self, get_args
+
+import pytest
+from typer.testing import CliRunner
+
+import hfasr
+from hfasr._core.config import DEFAULT_MODEL, DialectName
+from hfasr.audio import UploadFormat
+from hfasr.cli import options
+from hfasr.cli.app import app
+from hfasr.formats import FORMATS
+from hfasr.types import Provenance, Segment, Transcript
+
+
+class Client:
+    """In the place of `ASRClient`: notes how it was made and called."""
+
+    made: list[dict[str, Any]] = []  # noqa: RUF012 # one test, one list
+    calls: list[tuple[Any, dict[str, Any]]] = []  # noqa: RUF012 # the same
+    answer: Transcript | BaseException = Transcript("hello")
+
+    def __init__(self, **settings: Any) -> None:
+        self.made.append(settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        return None
+
+    def transcribe(self, audio: Any, /, **options: Any) -> Transcript:
+        self.calls.append((audio, options))
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture(autouse=True)
+def client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Client, "made", [])
+    monkeypatch.setattr(Client, "calls", [])
+    monkeypatch.setattr(Client, "answer", Transcript("hello"))
+    monkeypatch.setitem(vars(hfasr), "ASRClient", Client)
+
+
+def invoke(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["transcribe", *arguments])
+
+
+def test_defaults_are_the_librarys() -> None:
+    """Without options the command makes the client that `ASRClient()` is."""
+    result = invoke("x.wav")
+    assert (result.exit_code, result.stdout) == (0, "hello\n")
+    assert Client.made == [
+        {
+            "model": None,
+            "provider": "auto",
+            "base_url": None,
+            "dialect": "auto",
+            "backend": "hosted",
+            "fallback": (),
+            "deadline": None,
+            "timeout": 60.0,
+            "upload": "auto",
+            "allow_private_urls": False,
+        }
+    ]
+    assert Client.calls == [("x.wav", {"language": None, "task": None, "prompt": None, "return_timestamps": False})]
+
+
+def test_every_option_arrives() -> None:
+    """Each option reaches the argument of the library that bears its name."""
+    result = invoke(
+        *("--model", "m/x", "--provider", "hf-inference", "--base-url", "http://h/v1", "--dialect", "openai"),
+        *("--backend", "b", "--fallback", "f", "--fallback", "g:m", "--language", "fr", "--task", "translate"),
+        *("--prompt", "Ada", "--timestamps", "word", "--deadline", "5", "--timeout", "2", "--upload", "wav"),
+        *("--allow-private-urls", "http://10.0.0.1/x.wav"),
+    )
+    assert result.exit_code == 0, result.output
+    assert Client.made[0] == {
+        "model": "m/x",
+        "provider": "hf-inference",
+        "base_url": "http://h/v1",
+        "dialect": "openai",
+        "backend": "b",
+        "fallback": ("f", "g:m"),
+        "deadline": 5.0,
+        "timeout": 2.0,
+        "upload": "wav",
+        "allow_private_urls": True,
+    }
+    assert Client.calls[0] == (
+        "http://10.0.0.1/x.wav",
+        {"language": "fr", "task": "translate", "prompt": "Ada", "return_timestamps": "word"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (["-f", "txt"], False),
+        (["-f", "json"], False),
+        (["-f", "json", "-t", "segment"], True),
+        (["-f", "srt"], True),
+        (["-f", "vtt"], True),
+        (["-f", "tsv"], True),
+        (["-f", "srt", "-t", "word"], "word"),
+    ],
+)
+def test_subtitles_ask_for_times(arguments: list[str], asked: bool | str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Formats with times ask for segments by themselves; words only where they were asked for."""
+    monkeypatch.setattr(Client, "answer", Transcript("hi", segments=(Segment(0.0, 1.0, "hi"),)))
+    assert invoke(*arguments, "x.wav").exit_code == 0
+    assert Client.calls[0][1]["return_timestamps"] == asked
+
+
+def test_choices_are_the_librarys() -> None:
+    """The command takes exactly the values that the library takes."""
+    assert set(get_args(options.Format)) == set(FORMATS)
+    assert get_args(options.Dialect) == get_args(DialectName)
+    assert get_args(options.Upload) == get_args(UploadFormat)
+    assert DEFAULT_MODEL in "".join(CliRunner().invoke(app, ["transcribe", "--help"]).output.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "FILE|URL|-"),
+        (["--format", "doc", "x.wav"], "doc"),
+        (["--timeout", "soon", "x.wav"], "--timeout"),
+        (["--nonsense", "x.wav"], "--nonsense"),
+        (["-", "-"], "only once"),
+        (["--format", "srt", "x.wav", "y.wav"], "--output-dir"),
+    ],
+)
+def test_usage_is_2(arguments: list[str], message: str) -> None:
+    """What cannot be meant is refused with status 2 before any audio is read."""
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert Client.calls == []
+
+
+def test_version() -> None:
+    """--version prints the version."""
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"hfasr {hfasr.__version__}\n")
+
+
+def test_client_that_cannot_be_made_is_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that the library refuses are a matter of usage."""
+
+    def refuse(**settings: Any) -> None:
+        raise hfasr.BackendNotFoundError("no backend is called 'b'")
+
+    monkeypatch.setitem(vars(hfasr), "ASRClient", refuse)
+    result = invoke("--backend", "b", "x.wav")
+    assert (result.exit_code, result.stderr) == (2, "hfasr: no backend is called 'b'\n")
+
+
+@pytest.mark.parametrize("kind", [hfasr.BackendNotFoundError, hfasr.BackendNotInstalledError])
+def test_engine_that_is_not_there_is_told_once(kind: type[hfasr.BackendError], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that is missing is missing for every input: it is told once, with status 2."""
+    monkeypatch.setattr(Client, "answer", kind("no such engine"))
+    result = invoke("--backend", "b", "x.wav", "y.wav")
+    assert (result.exit_code, result.stderr) == (2, "hfasr: no such engine\n")
+
+
+@pytest.mark.parametrize("error", [hfasr.AudioNotFoundError("no such file"), RuntimeError("a bug"), OSError("disk")])
+def test_one_bad_input_does_not_end_the_run(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure, expected or not, is reported; the other inputs are transcribed, and the status is 1."""
+    monkeypatch.setattr(Client, "answer", error)
+    result = invoke("x.wav", "y.wav")
+    assert result.exit_code == 1
+    assert len(Client.calls) == 2
+    assert [line.split(": ")[1] for line in result.stderr.splitlines()] == ["x.wav", "y.wav"]
+
+
+def test_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends the run with one line and status 130."""
+    monkeypatch.setattr(Client, "answer", KeyboardInterrupt())
+    result = invoke("x.wav", "y.wav")
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "hfasr: interrupted\n")
+    assert len(Client.calls) == 1
+
+
+def test_warnings_and_fallback_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be done, and who answered instead, stands on standard error and not in the text."""
+    origin = Provenance("pocketsphinx", None, None, None, None, None, None, fallback_reason="the model is gone")
+    monkeypatch.setattr(Client, "answer", Transcript("hello", warnings=("no prompt",), provenance=origin))
+    result = invoke("x.wav")
+    assert result.stdout == "hello\n"
+    assert result.stderr == (
+        "hfasr: x.wav: warning: no prompt\nhfasr: x.wav: warning: answered by pocketsphinx: the model is gone\n"
+    )
+
+
+def test_output_dir(tmp_path: Path) -> None:
+    """--output-dir writes files and leaves standard output empty."""
+    result = invoke("--output-dir", str(tmp_path / "out"), "a/x.wav", "b/x.wav")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x-2.txt", "x.txt"]
+
+
+def test_output_that_cannot_be_written(tmp_path: Path) -> None:
+    """A folder that cannot be made is a failure of the input, in one line."""
+    (tmp_path / "file").touch()
+    result = invoke("--output-dir", str(tmp_path / "file" / "out"), "x.wav")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("hfasr: x.wav: ")
+    assert len(result.stderr.splitlines()) == 1

@@ -1,0 +1,205 @@
+"""The installed command, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import soundfile
+
+import hfasr.cli
+from hfasr.testing import FakeASRServer, ToneSpeech, replies
+from hfasr.types import Audio, TranscribeOptions, Transcript
+
+SPEECH = Path(__file__).parents[2] / "examples" / "audio" / "weather.flac"
+MAIN = "import sys; from hfasr.cli import main; sys.argv[0] = 'hfasr'; main()"
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.flac"
+    soundfile.write(path, ToneSpeech().say("red boat"), 16_000)
+    return path
+
+
+def hfasr_command(
+    *arguments: str | Path, server: FakeASRServer | None = None, stdin: bytes = b"", **variables: str
+) -> subprocess.CompletedProcess[bytes]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HFASR_"))}
+    environment |= {"HF_HUB_OFFLINE": "1", "HF_TOKEN_PATH": os.devnull, **variables}
+    if server is not None:
+        environment["HFASR_ROUTER_URL"] = server.router_url
+    return subprocess.run(
+        [sys.executable, "-c", MAIN, *map(str, arguments)],
+        input=stdin,
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def lines(stream: bytes) -> list[str]:
+    return stream.decode().splitlines()
+
+
+def test_hosted(clip: Path, asr_server: FakeASRServer) -> None:
+    """A file goes to the server and comes back as text on standard output, with nothing on standard error."""
+    done = hfasr_command("transcribe", clip, server=asr_server)
+    assert (done.returncode, lines(done.stdout), done.stderr) == (0, ["red boat"], b"")
+
+
+def test_stdin(clip: Path, asr_server: FakeASRServer) -> None:
+    """`-` reads binary audio from standard input."""
+    done = hfasr_command("transcribe", "-", server=asr_server, stdin=clip.read_bytes())
+    assert (done.returncode, lines(done.stdout)) == (0, ["red boat"])
+
+
+def test_subtitles(clip: Path, asr_server: FakeASRServer) -> None:
+    """srt asks for times by itself and prints them."""
+    done = hfasr_command("transcribe", "-f", "srt", clip, server=asr_server)
+    number, times, text = lines(done.stdout)
+    assert (number, text) == ("1", "red boat")
+    assert times.startswith("00:00:00,")
+
+
+def test_some_fail(clip: Path, tmp_path: Path, asr_server: FakeASRServer) -> None:
+    """A missing file is one line of JSON on standard error; the other file is transcribed; the status is 1."""
+    done = hfasr_command("transcribe", "--json-errors", tmp_path / "absent.wav", clip, server=asr_server)
+    assert done.returncode == 1
+    assert lines(done.stdout)[-1] == "red boat"
+    (line,) = lines(done.stderr)
+    record = json.loads(line)
+    assert record["error"] == "AudioNotFoundError"
+    assert record["input"].endswith("absent.wav")
+    assert (record["status_code"], record["attempts"]) == (None, [])
+
+
+def test_server_failure_has_its_attempts(clip: Path, asr_server: FakeASRServer) -> None:
+    """A server's refusal is reported with its status and every attempt."""
+    asr_server.script(replies.forbidden())
+    done = hfasr_command("transcribe", "--json-errors", clip, server=asr_server)
+    record = json.loads(lines(done.stderr)[0])
+    assert (record["error"], record["status_code"]) == ("PermissionDeniedError", 403)
+    assert [attempt["status"] for attempt in record["attempts"]] == [403]
+
+
+def test_no_token(clip: Path, asr_server: FakeASRServer) -> None:
+    """Without a token the one line names the two ways out."""
+    asr_server.script(replies.unauthorized())
+    done = hfasr_command("transcribe", clip, server=asr_server)
+    assert done.returncode == 1
+    (line,) = lines(done.stderr)
+    assert "hf auth login" in line
+    assert "--backend pocketsphinx" in line
+
+
+def test_offline() -> None:
+    """The offline engine needs no server, no token and no network."""
+    done = hfasr_command("transcribe", "--backend", "pocketsphinx", SPEECH)
+    assert (done.returncode, lines(done.stdout)) == (0, ["the weather will be fine in the morning"])
+
+
+def say_foreign(audio: Audio, options: TranscribeOptions) -> Transcript:
+    return Transcript("naïve 漢字 🎙")
+
+
+def test_cp1252_console(clip: Path) -> None:
+    """A console that cannot show a character shows its escape; the run goes on."""
+    with FakeASRServer(say_foreign) as server:
+        done = hfasr_command("transcribe", clip, server=server, PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode("cp1252").rstrip() == "naïve \\u6f22\\u5b57 \\U0001f399"
+
+
+def test_files_are_utf8_on_every_console(clip: Path, tmp_path: Path) -> None:
+    """A file is UTF-8 whatever the console speaks."""
+    with FakeASRServer(say_foreign) as server:
+        done = hfasr_command(
+            "transcribe", "-o", tmp_path / "out", clip, server=server, PYTHONIOENCODING="cp1252", PYTHONUTF8="0"
+        )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "clip.txt").read_bytes() == "naïve 漢字 🎙\n".encode()
+
+
+def test_help_and_version_on_cp1252() -> None:
+    """Help and version print on a console of one byte a character."""
+    for arguments in (["--help"], ["transcribe", "--help"], ["--version"]):
+        done = hfasr_command(*arguments, PYTHONIOENCODING="ascii:strict", PYTHONUTF8="0")
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows reports a closed pipe in other ways")
+def test_closed_pipe_is_quiet(clip: Path, asr_server: FakeASRServer) -> None:
+    """Whoever reads standard output may leave: no traceback follows."""
+    environment = {**os.environ, "HFASR_ROUTER_URL": asr_server.router_url, "HF_TOKEN_PATH": os.devnull}
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", MAIN, "transcribe", str(clip), str(clip)],
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            env=environment,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to one process")
+def test_ctrl_c(clip: Path, asr_server: FakeASRServer) -> None:
+    """Ctrl-C in the middle of a request ends the command at once, with one line and status 130."""
+    asr_server.script(replies.Hang())
+    environment = {**os.environ, "HFASR_ROUTER_URL": asr_server.router_url}
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, "transcribe", str(clip)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as process:
+        wait_until(lambda: len(asr_server.requests) == 1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, lines(err)) == (130, b"", ["hfasr: interrupted"])
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def test_completion_script() -> None:
+    """The shell's completion script is there."""
+    done = hfasr_command(_HFASR_COMPLETE="source_bash")
+    assert b"complete -o default -F _hfasr_completion hfasr" in done.stdout
+
+
+def test_without_the_extra() -> None:
+    """Without the extra's packages one line names the command that installs them, with status 2."""
+    hide = "import sys; sys.modules['typer'] = None; from hfasr.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", hide], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 2
+    (line,) = lines(done.stderr)
+    assert 'pip install "hfasr[cli]"' in line
+
+
+def test_entry_point() -> None:
+    """The console script is the one that these tests run."""
+    from importlib.metadata import entry_points
+
+    (script,) = (point for point in entry_points(group="console_scripts") if point.name == "hfasr")
+    assert script.load() is hfasr.cli.main

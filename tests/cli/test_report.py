@@ -1,0 +1,107 @@
+"""What goes to standard error."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import hfasr
+from hfasr.cli.report import Report, as_record, describe
+from hfasr.types import Attempt
+
+if TYPE_CHECKING:
+    import pytest
+
+ATTEMPT = Attempt("hf-inference", 401, "AuthenticationError", "id-1", 0.0, 0.1, 0.0)
+
+
+def test_no_token_names_both_ways_out() -> None:
+    """Without a token the line names the login and the offline engine, whatever the server said."""
+    line = describe(hfasr.AuthenticationError("no token", status_code=401))
+    assert "hf auth login" in line
+    assert "--backend pocketsphinx" in line
+    assert "\n" not in line
+
+
+def test_nothing_is_said_twice() -> None:
+    """A message that names a way out already is not given it again."""
+    line = describe(hfasr.AuthenticationError("no token: run `hf auth login` or use --backend x", status_code=401))
+    assert line == "no token: run `hf auth login` or use --backend x"
+
+
+def test_arguments_become_options() -> None:
+    """What the library calls an argument, the command calls by its option."""
+    error = hfasr.AudioURLError("it is private; pass the bytes, or set allow_private_urls=True or another base_url=")
+    assert describe(error) == "it is private; pass the bytes, or set --allow-private-urls or another --base-url"
+
+
+def test_unexpected_error_says_how_to_report_it() -> None:
+    """A bug is one line that says how to get the traceback."""
+    assert describe(RuntimeError("a\nb")) == (
+        "unexpected RuntimeError: a b; please report it, with the traceback that HFASR_DEBUG=1 prints"
+    )
+
+
+def test_failure_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A failure is one line with the input's name, even where the name has line breaks."""
+    Report(as_json=False).failure("a\nb.wav", hfasr.AudioDecodeError("damaged"))
+    assert capsys.readouterr().err == "hfasr: a b.wav: damaged\n"
+
+
+def test_failure_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """As JSON a failure has the error's name, message, status and attempts, on one line of ASCII."""
+    error = hfasr.AuthenticationError("no tøken", status_code=401, request_id="id-1", attempts=[ATTEMPT])
+    Report(as_json=True).failure("x.wav", error)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isascii()
+    record = json.loads(line)
+    assert record["input"] == "x.wav"
+    assert record["error"] == "AuthenticationError"
+    assert record["message"].startswith("no tøken")
+    assert (record["status_code"], record["request_id"]) == (401, "id-1")
+    assert record["attempts"][0]["route"] == "hf-inference"
+
+
+def test_every_route_is_in_the_record() -> None:
+    """Where all routes failed, the record holds each one's error."""
+    both = [hfasr.ServerError("down", status_code=500), hfasr.BackendError("broken")]
+    record = as_record(hfasr.AllRoutesFailedError("all failed", errors=both))
+    assert [(one["error"], one["status_code"]) for one in record["errors"]] == [
+        ("ServerError", 500),
+        ("BackendError", None),
+    ]
+
+
+def test_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    """A warning is marked as one, in both forms."""
+    Report(as_json=False).warning("x.wav", "no language")
+    Report(as_json=True).warning("x.wav", "no language")
+    text, record = capsys.readouterr().err.splitlines()
+    assert text == "hfasr: x.wav: warning: no language"
+    assert json.loads(record) == {"input": "x.wav", "warning": "no language"}
+
+
+def test_debug_adds_the_traceback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """HFASR_DEBUG=1 prints where an error came from."""
+    monkeypatch.setenv("HFASR_DEBUG", "1")
+    Report(as_json=False).failure("x.wav", RuntimeError("boom"))
+    assert capsys.readouterr().err.endswith("RuntimeError: boom\n")
+
+
+def test_no_progress_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Progress is for terminals: a log file gets none of it."""
+    with Report(as_json=False).progress("x.wav", 1, 2):
+        pass
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal, which input is at work stands on standard error, its brackets taken as they are."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    with Report(as_json=False).progress("[a] x.wav", 1, 2):
+        pass
+    captured = capsys.readouterr()
+    assert "1/2 [a] x.wav" in captured.err
+    assert captured.out == ""

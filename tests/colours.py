@@ -1,0 +1,60 @@
+"""One test body for three colours: a facade over both clients."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from anyio.from_thread import start_blocking_portal
+
+from hfasr import ASRClient, AsyncASRClient, Transcript
+
+if TYPE_CHECKING:
+    from hfasr.testing import FakeClock
+
+COLOURS = ("sync", "asyncio", "trio")
+
+
+class Session:
+    """A client of one colour whose methods are called as plain functions."""
+
+    def __init__(self, colour: str, *args: Any, clock: FakeClock | None = None, **settings: Any) -> None:
+        self.colour = colour
+        self._stack = contextlib.ExitStack()
+        if colour == "sync":
+            self._portal = None
+            self.client: Any = ASRClient(*args, **settings)
+        else:
+            self._portal = self._stack.enter_context(start_blocking_portal(colour))
+            self.client = AsyncASRClient(*args, **settings)
+        if clock is not None:
+            clock.attach(self.client)
+
+    def transcribe(self, audio: Any, **options: Any) -> Transcript:
+        """Call `transcribe`."""
+        return self.call("transcribe", audio, **options)  # type: ignore[no-any-return]  # the client's own
+
+    def call(self, method: str, *args: Any, **options: Any) -> Any:
+        """Call any method."""
+        bound = getattr(self.client, method)
+        if self._portal is None:
+            return bound(*args, **options)
+
+        async def run() -> Any:
+            return await bound(*args, **options)
+
+        return self._portal.call(run)
+
+    def close_http(self, client: Any) -> None:
+        """Close an httpx client of the same colour, in the same event loop."""
+        if self._portal is None:
+            client.close()
+        else:
+            self._portal.call(client.aclose)
+
+    def close(self) -> None:
+        """Close the client and end its event loop."""
+        try:
+            self.call("close" if self._portal is None else "aclose")
+        finally:
+            self._stack.close()

@@ -1,0 +1,78 @@
+"""Fixtures for all tests: the three colours, clips of tone speech, and the folder with real speech."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from hfasr.testing import ToneSpeech
+from tests.colours import COLOURS, Session
+
+
+def pytest_report_header() -> str:
+    """Show what the results depend on."""
+    names = ("httpx", "httpx2", "httpcore", "anyio", "trio", "huggingface_hub", "soundfile", "soxr", "av", "tenacity")
+    found = {d.metadata["name"]: d.version for d in importlib.metadata.distributions()}
+    return "with " + ", ".join(f"{name} {found[name]}" for name in names if name in found)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the machine's own token, proxies and settings out of every test."""
+    for name in list(os.environ):
+        if name.upper() in {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HFASR_ROUTER_URL"} or name.lower().endswith(
+            "_proxy"
+        ):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path_factory.getbasetemp() / "no-token"))
+
+
+@pytest.fixture(params=COLOURS)
+def colour(request: pytest.FixtureRequest) -> str:
+    """Run the test on the sync client, and on the async one under asyncio and trio."""
+    return str(request.param)
+
+
+@pytest.fixture
+def session(colour: str) -> Iterator[Callable[..., Session]]:
+    """Make clients of the colour; all are closed after the test."""
+    made: list[Session] = []
+
+    def make(*args: Any, **settings: Any) -> Session:
+        made.append(Session(colour, *args, **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def wav() -> bytes:
+    """Three words, as a WAV file of 16 kHz mono."""
+    return clip("red boat green")
+
+
+@pytest.fixture
+def shared() -> Path:
+    """Return the folder with real speech."""
+    folder = Path(os.environ.get("HFASR_SHARED", Path(__file__).parents[2] / "shared"))
+    if not (folder / "audio" / "transcripts.tsv").is_file():
+        pytest.skip("no real speech here: HFASR_SHARED does not name the shared folder")
+    return folder
+
+
+def clip(text: str, *, sampling_rate: int = 16_000, format: str = "WAV", subtype: str | None = None) -> bytes:  # noqa: A002  # soundfile's name
+    """Return *text* in tone speech, as a file's bytes."""
+    file = io.BytesIO()
+    soundfile.write(
+        file, ToneSpeech().say(text, sampling_rate=sampling_rate), sampling_rate, format=format, subtype=subtype
+    )
+    return file.getvalue()

@@ -1,0 +1,194 @@
+"""What README and docs say is true: their code runs, their tables are complete, their comparisons are shown."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+import soundfile
+from huggingface_hub.errors import HfHubHTTPError
+
+import hfasr
+from hfasr import ASRClient
+from hfasr.testing import FakeASRServer, ToneSpeech, replies
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[Any]:
+    """Give every fenced block of a language as a parameter, named by its page and line."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in FENCE.finditer(text):
+            if match[1] == language:
+                line = text.count("\n", 0, match.start()) + 1
+                found.append(pytest.param(match[2], id=f"{page.stem}-{line}"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeASRServer]:
+    with FakeASRServer() as server:
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("sample1.flac", "sample2.flac"):
+        soundfile.write(tmp_path / name, ToneSpeech().say("red boat green river"), 16_000)
+    return tmp_path
+
+
+def run(arguments: list[str], folder: Path, server: FakeASRServer) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments,
+        capture_output=True,
+        encoding="utf-8",
+        cwd=folder,
+        env={
+            **os.environ,
+            "HFASR_ROUTER_URL": server.router_url,
+            "HF_TOKEN": "hf_test_of_documentation",
+            "PYTHONIOENCODING": "utf-8",
+        },
+        stdin=subprocess.DEVNULL,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("source", blocks("python"))
+def test_python_block(source: str, folder: Path, server: FakeASRServer) -> None:
+    """Each block of Python runs as it stands, without a warning; one of tests passes."""
+    source = source.replace("http://localhost:8000", server.url)  # the reader's own server
+    script = folder / "test_block.py"
+    script.write_text(source, encoding="utf-8")
+    runner = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in source else []
+    done = run([sys.executable, "-W", "error", *runner, str(script)], folder, server)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+COMMANDS = [
+    pytest.param(line, id=f"{block.id}-{number}")
+    for block in blocks("bash")
+    for number, line in enumerate(block.values[0].splitlines())
+    if line.startswith("hfasr ")
+]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_command(line: str, folder: Path, server: FakeASRServer) -> None:
+    """Each command `hfasr …` works as it stands."""
+    main = "from hfasr.cli import main; main()"
+    done = run([sys.executable, "-W", "error", "-c", main, *shlex.split(line)[1:]], folder, server)
+    assert done.returncode == 0, done.stderr
+
+
+def test_options_are_up_to_date() -> None:
+    """The table of docs/cli.md is the one that the command's declarations give."""
+    made = runpy.run_path(str(ROOT / "docs" / "cli_reference.py"))
+    assert made["page"]() == (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+
+def test_every_argument_is_documented() -> None:
+    """docs/configuration.md has a row for each argument of the clients and each option of a call."""
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8"), re.MULTILINE)
+    arguments = [name for name in inspect.signature(ASRClient).parameters if name != "self"]
+    assert set(arguments) | set(hfasr.TranscribeOptions.__annotations__) <= set(rows)
+
+
+def test_every_error_is_documented() -> None:
+    """docs/failures.md names every public error."""
+    page = (ROOT / "docs" / "failures.md").read_text(encoding="utf-8")
+    errors = [name for name in hfasr.__all__ if name.endswith("Error")]
+    assert [name for name in errors if not re.search(rf"\b{name}\b", page)] == []
+
+
+def test_links_lead_somewhere() -> None:
+    """Every relative link of the documentation leads to a file."""
+    broken = [
+        f"{page.name}: {target}"
+        for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_ci_runs_the_readmes_command() -> None:
+    """README has exactly one line that runs the tests, and .ci/run takes it from there."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    pattern = r"^python3 -m venv .* -m pytest"
+    assert len(re.findall(pattern, readme, re.MULTILINE)) == 1
+    assert pattern in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_version_is_in_the_changelog() -> None:
+    """The version that is being made has its section."""
+    assert f"## [{hfasr.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+# README, "Why not huggingface_hub.InferenceClient?": one test for each row.
+
+
+def flac(words: str = "red boat") -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, ToneSpeech().say(words), 16_000, format="FLAC")
+    return file.getvalue()
+
+
+@pytest.fixture
+def other() -> Iterator[tuple[FakeASRServer, huggingface_hub.InferenceClient]]:
+    with FakeASRServer() as server:
+        yield server, huggingface_hub.InferenceClient(model=server.url, token="hf_test_of_documentation")
+
+
+Other = tuple[FakeASRServer, huggingface_hub.InferenceClient]
+
+
+@pytest.mark.parametrize("reply", [replies.loading(estimated_time=0.1), replies.rate_limited(retry_after=0.1)])
+def test_why_not_waits(reply: replies.Reply, other: Other, tmp_path: Path) -> None:
+    """A loading model or a rate limit raises there, and is waited for here."""
+    server, client = other
+    path = tmp_path / "x.wav"
+    soundfile.write(path, ToneSpeech().say("red boat"), 16_000)
+    server.script(reply)
+    with pytest.raises(HfHubHTTPError):
+        client.automatic_speech_recognition(path)
+    server.script(reply)
+    with ASRClient(base_url=server.url) as asr:
+        assert asr.transcribe(path).text == "red boat"
+
+
+def test_why_not_bytes(other: Other) -> None:
+    """FLAC as bytes has no content type there and is refused; here it is recognised."""
+    server, client = other
+    with pytest.raises(HfHubHTTPError, match="Content type"):
+        client.automatic_speech_recognition(flac())
+    with ASRClient(base_url=server.url) as asr:
+        assert asr.transcribe(flac()).text == "red boat"
+
+
+def test_why_not_files(other: Other, tmp_path: Path) -> None:
+    """An open file is refused there, on the way out or by the server, and transcribed here."""
+    server, client = other
+    path = tmp_path / "x.flac"
+    path.write_bytes(flac())
+    with path.open("rb") as file, pytest.raises((ValueError, HfHubHTTPError)):
+        client.automatic_speech_recognition(file)
+    with path.open("rb") as file, ASRClient(base_url=server.url) as asr:
+        assert asr.transcribe(file).text == "red boat"

@@ -1,0 +1,156 @@
+"""Every example runs, and the example audio says what its table says."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import pytest
+import soundfile
+
+from hfasr.backends.pocketsphinx import PocketSphinx
+from hfasr.testing import FakeASRServer, replies
+from hfasr.types import Audio
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+AUDIO = EXAMPLES / "audio"
+TRAIN = AUDIO / "train.flac"
+MAX_WER = 0.1
+
+
+def references() -> dict[str, str]:
+    with (AUDIO / "transcripts.tsv").open(encoding="utf-8", newline="") as table:
+        return {row["file"]: row["reference"] for row in csv.DictReader(table, delimiter="\t")}
+
+
+def run(script: str, *arguments: str | Path, server: FakeASRServer | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HFASR_"))}
+    environment |= {"HF_TOKEN_PATH": os.devnull, "PYTHONIOENCODING": "utf-8"}
+    if server is not None:
+        environment["HFASR_ROUTER_URL"] = server.router_url
+    return subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / script, *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def engine() -> PocketSphinx:
+    return PocketSphinx()
+
+
+@pytest.fixture
+def server(engine: PocketSphinx) -> Iterator[FakeASRServer]:
+    """A server that understands English."""
+    with FakeASRServer(engine) as server:
+        yield server
+
+
+def test_every_example_is_run() -> None:
+    """No example is without a test in this file."""
+    own_text = Path(__file__).read_text(encoding="utf-8")
+    assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in own_text] == []
+
+
+def test_table_lists_the_audio() -> None:
+    """The table names exactly the files that are there, and together they are small."""
+    files = sorted(AUDIO.glob("*.flac"))
+    assert sorted(references()) == [path.name for path in files]
+    assert sum(path.stat().st_size for path in files) < 500_000
+
+
+@pytest.mark.parametrize("name", sorted(references()))
+def test_audio_says_its_reference(name: str, engine: PocketSphinx) -> None:
+    """The offline engine understands each file nearly word for word."""
+    samples, sampling_rate = soundfile.read(AUDIO / name, dtype="float32")
+    (transcript,) = engine.transcribe([Audio(samples, sampling_rate)], {})
+    assert jiwer.wer(references()[name], transcript.text) <= MAX_WER
+
+
+@pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
+def test_make_audio(tmp_path: Path) -> None:
+    """The script makes the very speech that is there."""
+    done = run("make_audio.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in references():
+        made, made_rate = soundfile.read(tmp_path / name, dtype="int16")
+        kept, kept_rate = soundfile.read(AUDIO / name, dtype="int16")
+        assert made_rate == kept_rate
+        # Other machines may round a sample otherwise.
+        assert len(made) == len(kept)
+        assert np.abs(made.astype(int) - kept).max() <= 2
+
+
+def test_quickstart(server: FakeASRServer) -> None:
+    """quickstart.py prints each text and where it came from; a missing file is told and does not end it."""
+    done = run("quickstart.py", TRAIN, "absent.flac", AUDIO / "window.flac", server=server)
+    assert done.returncode == 1
+    assert [line for line in done.stdout.splitlines() if not line.startswith(" ")] == [
+        references()["train.flac"],
+        references()["window.flac"],
+    ]
+    assert "openai/whisper-large-v3 at hf-inference" in done.stdout
+    assert "AudioNotFoundError" in done.stderr
+
+
+def test_async_client(server: FakeASRServer) -> None:
+    """async_client.py prints all texts in order."""
+    paths = sorted(AUDIO.glob("*.flac"))
+    done = run("async_client.py", *paths, server=server)
+    assert done.stdout.splitlines() == [f"{path}: {references()[path.name]}" for path in paths], done.stderr
+
+
+def test_failover(server: FakeASRServer) -> None:
+    """failover.py answers from the engine on this machine when the server is down, and says so."""
+    server.script(replies.server_error(), replies.server_error())
+    done = run("failover.py", TRAIN, server=server)
+    assert done.stdout.strip() == references()["train.flac"]
+    assert "answered by pocketsphinx" in done.stderr
+
+
+@pytest.mark.parametrize("dialect", ["hf", "openai"])
+def test_own_server(dialect: str, server: FakeASRServer) -> None:
+    """own_server.py works with a server of either protocol, and prints times."""
+    done = run("own_server.py", server.url if dialect == "hf" else server.openai_url, TRAIN)
+    assert done.returncode == 0, done.stderr
+    assert " ".join(line.partition("] ")[2] for line in done.stdout.splitlines()) == references()["train.flac"]
+    assert done.stdout.startswith("[0.")
+
+
+def test_testing_your_code() -> None:
+    """testing_your_code.py is a passing suite of three tests, as its readers would run it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", EXAMPLES / "testing_your_code.py"],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
+
+
+def test_hub_page(server: FakeASRServer) -> None:
+    """hub_page.py does what the Hub's page does: it waits out a loading model and prints {"text": ...}."""
+    server.script(replies.loading(estimated_time=0.1), replies.loading(estimated_time=0.1))
+    done = run("hub_page.py", TRAIN, "facebook/wav2vec2-base-960h", server=server)
+    assert json.loads(done.stdout) == {"text": references()["train.flac"]}, done.stderr
+    assert [request.path for request in server.requests] == ["/hf-inference/models/facebook/wav2vec2-base-960h"] * 3
+    assert [line.split(",")[0].split(": ")[1] for line in done.stderr.splitlines()] == [
+        "status 503",
+        "status 503",
+        "status 200",
+    ]
