@@ -1,16 +1,18 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from hfasr.audio import decode, make_upload, passes_through
 from hfasr.audio.source import PathSource, WaveformSource
-from hfasr.audio.upload import UploadFormat
 from hfasr.errors import AudioDecodeError, AudioError, AudioTooLongError, DeadlineExceededError, UnsupportedAudioError
 from hfasr.testing import ToneSpeech
 from tests.audio.kit import SAFE_CONTENT_TYPES, encode, encode_av, hide_av, source, tone
+
+if TYPE_CHECKING:
+    from hfasr.audio import UploadFormat
 
 ACCEPTS = frozenset({"flac", "wav", "mp3", "ogg", "webm", "m4a", "amr"})
 

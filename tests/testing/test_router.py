@@ -8,12 +8,12 @@ import pytest
 
 from hfasr.testing import FakeASRServer
 
+from .conftest import in_json
+
 if TYPE_CHECKING:
     import httpx
 
     from .conftest import Encode
-
-from .conftest import in_json
 
 # Facts of an exchange that was recorded with Hugging Face's router on 2025-03-21 (a cassette of
 # huggingface_hub), and of running the toolkit's own code; retyped by hand.

@@ -6,11 +6,10 @@ import pytest
 
 from hfasr.testing import FakeASRServer, FakeBackend
 
+from .conftest import in_json
+
 if TYPE_CHECKING:
     import httpx
-
-
-from .conftest import in_json
 
 FLAC = {"content-type": "audio/flac"}
 

@@ -17,6 +17,7 @@ from hfasr.errors import (
     APIError,
     APIStatusError,
     APITimeoutError,
+    AudioError,
     AuthenticationError,
     BadRequestError,
     HfasrError,
@@ -143,9 +144,15 @@ class HostedCall:
         shared = self._call.shared
         form = shared.learned_form(server, self._ask) or dialect.first_form(self._ask)
         tried: set[Form] = set()
+        failure: Failure | None = None
         while True:
             tried.add(form)
-            upload = await self._audio.upload(form.upload, dialect.accepts, dialect.max_duration_s(server.model))
+            try:
+                upload = await self._audio.upload(form.upload, dialect.accepts, dialect.max_duration_s(server.model))
+            except AudioError as error:
+                if failure is None:
+                    raise
+                raise self._final(failure) from error  # it went out once, but cannot be encoded anew
             response = await self.exchange(dialect.build(server, self._ask, form, upload), server)
             if 200 <= response.status_code < 300:
                 try:

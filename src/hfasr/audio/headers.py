@@ -90,8 +90,12 @@ def look(source: Source) -> AudioInfo:
             with source.open() as file:
                 return _PARSERS[container.name](file)
         if container.libsndfile:
-            return _by_libsndfile(source)
-        return _by_av(source)
+            from . import libsndfile
+
+            return libsndfile.info(source)
+        from . import pyav
+
+        return pyav.info(source)
     except (AudioError, ImportError, OSError):
         return AudioInfo()
 
@@ -199,24 +203,6 @@ def _count_frames(file: BinaryIO, offset: int, kind: int) -> int:
             return n_frames
         n_frames += 1
         offset += frame.length
-
-
-def _by_libsndfile(source: Source) -> AudioInfo:
-    import soundfile
-
-    try:
-        with source.open() as file, soundfile.SoundFile(file) as sound:
-            known = 0 < sound.frames < 2**62  # libsndfile's largest number stands for "unknown"
-            duration = sound.frames / sound.samplerate if known else None
-            return AudioInfo(duration, sound.samplerate, sound.channels)
-    except (soundfile.LibsndfileError, TypeError):  # TypeError: a file named .raw, taken for headerless
-        return AudioInfo()
-
-
-def _by_av(source: Source) -> AudioInfo:
-    from .pyav import info
-
-    return info(source)
 
 
 def _reader(file: BinaryIO) -> ReadAt:
