@@ -65,6 +65,6 @@ def test_word_error_rate(server: FakeASRServer, shared: Path, name: str) -> None
 def test_what_is_not_audio(server: FakeASRServer, shared: Path) -> None:
     """The malformed file is refused before anything is sent."""
     before = len(server.requests)
-    with ASRClient(router_url=server.router_url) as asr, pytest.raises(ValueError, match="malformed.flac"):
+    with ASRClient(router_url=server.router_url) as asr, pytest.raises(ValueError, match=r"malformed\.flac"):
         asr.transcribe(shared / "audio" / "malformed.flac")
     assert len(server.requests) == before

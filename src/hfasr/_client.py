@@ -45,7 +45,7 @@ def _with_options_shown(method: F) -> F:
 class _Client:
     """What both colours share: the settings, and making a client from another."""
 
-    _io: BlockingIO | AsyncIO
+    _io: Any  # of the class's own colour
 
     def __init__(
         self,

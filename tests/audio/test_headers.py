@@ -110,3 +110,20 @@ def test_extra_chunks_are_walked_over() -> None:
     assert header is not None
     assert (header.data_start, header.declared, header.available) == (56, 16_000, 16_000)
     assert not header.streaming
+
+
+def test_a_wav_file_that_never_reaches_its_samples_says_nothing() -> None:
+    """A header of chunks without samples, or of samples without a format, is unknown."""
+    wav = encode(tone())
+    assert source(wav[:40]).info() == AudioInfo()
+    assert source(wav[:12] + wav[36:]).info() == AudioInfo()
+
+
+def test_compressed_wav_without_a_fact_chunk_is_measured_by_its_byte_rate() -> None:
+    """A-law has 8000 bytes a second; a format without a byte rate has no known duration."""
+    wav = bytearray(encode(tone(sampling_rate=8_000), 8_000, subtype="ALAW"))
+    at = wav.index(b"fact")
+    wav[at : at + 4] = b"junk"
+    assert source(bytes(wav)).info().duration == 0.5
+    wav[28:32] = bytes(4)
+    assert source(bytes(wav)).info() == AudioInfo(None, 8_000, 1)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from hfasr.audio import decode
+from hfasr.audio.files import AsyncChunks
 from hfasr.errors import (
     AudioError,
     AudioNotFoundError,
@@ -311,3 +312,49 @@ def test_what_is_not_audio_is_refused_by_name(sync: Colour, tmp_path: Path) -> N
     with pytest.raises(UnsupportedAudioError, match=r"^login\.flac is an HTML page") as caught:
         sync.load(page)
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_async_files_keep_to_the_rules(path: Path) -> None:
+    """An async file that fails, is endless, or cannot seek is treated like an ordinary one."""
+    from tests.audio.kit import Pages
+
+    class AsyncFile:
+        def __init__(self, *blocks: Any) -> None:
+            self.blocks = list(blocks)
+
+        async def read(self, _n_bytes: int) -> bytes:
+            block: bytes | Exception = self.blocks.pop(0)
+            if isinstance(block, Exception):
+                raise block
+            return block
+
+    client = Colour("asyncio", Pages())
+    assert client.load(AsyncFile(WAV[:9], WAV[9:], b"")).read() == WAV
+    with pytest.raises(AudioNotFoundError, match="cannot be read"):
+        client.load(AsyncFile(WAV, OSError("gone")))
+    with pytest.raises(DeadlineExceededError):
+        client.load(AsyncFile(WAV, DeadlineExceededError("over")))
+    with pytest.raises(TypeError, match='open\\(path, "rb"\\)'):
+        client.load(AsyncFile("RIFF"))
+
+
+def test_async_generators_are_closed(path: Path) -> None:
+    """What a wrapped generator holds is given back when its wrapper is closed."""
+    closed = False
+
+    async def chunks_of_a_connection() -> AsyncIterator[bytes]:
+        nonlocal closed
+        try:
+            yield WAV
+            yield b""
+        finally:
+            closed = True
+
+    async def read_one() -> bytes:
+        chunks = AsyncChunks(chunks_of_a_connection())
+        first = await anext(chunks)
+        await chunks.aclose()
+        return first
+
+    assert anyio.run(read_one) == WAV
+    assert closed

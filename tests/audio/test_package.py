@@ -10,8 +10,6 @@ import hfasr.audio
 
 def test_all_names_are_there() -> None:
     """What the package lists can be had, and is where `dir` says."""
-        hfasr.audio.__all__, key=lambda name: (not name.isupper(), name[0].islower(), name)
-    )
     assert dir(hfasr.audio) == sorted(hfasr.audio.__all__)
     for name in hfasr.audio.__all__:
         assert getattr(hfasr.audio, name) is not None
@@ -27,6 +25,7 @@ from hfasr.audio import FLAC, check_url, load, make_upload, passes_through
 from hfasr.audio.source import BytesSource
 source = BytesSource(b"OggS" + bytes(24) + b"OpusHead", name="a.opus")
 assert passes_through(source, format="auto", accepts=frozenset({"ogg"}))
+assert make_upload(source, format="auto", accepts=frozenset({"ogg"})).original
 source.sha256()
 print(sorted({"numpy", "soundfile", "soxr", "av", "httpx", "fsspec", "huggingface_hub", "tenacity"} & set(sys.modules)))
 """

@@ -6,7 +6,7 @@ import fsspec  # type: ignore[import-untyped]  # has no types of its own
 import pytest
 
 from hfasr.audio.remote import check_store, scheme_of
-from hfasr.errors import AudioNotFoundError, AudioTooLongError, AudioURLError
+from hfasr.errors import AudioNotFoundError, AudioTooLongError, AudioURLError, DeadlineExceededError
 from tests.audio.kit import Colour, encode, tone
 
 WAV = encode(tone())
@@ -90,3 +90,23 @@ def test_azure_s_own_hosts_are_allowed() -> None:
 def test_paths_have_no_scheme(path: str) -> None:
     """A drive letter is no scheme."""
     assert scheme_of(path) is None
+
+
+def test_a_store_without_its_package_is_named(sync: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
+    """fsspec says which package is missing, and so does the error."""
+    import sys
+
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(AudioURLError, match=r"s3:// needs a package of its own: .*s3fs"):
+        sync.load("s3://bucket/a.wav")
+
+
+def test_a_deadline_comes_through(sync: Colour, url: str) -> None:
+    """The check's own error is not taken for the store's."""
+
+    def expire() -> None:
+        raise DeadlineExceededError("over")
+
+    sync.check = expire
+    with pytest.raises(DeadlineExceededError):
+        sync.load(url, allow_private_urls=True)

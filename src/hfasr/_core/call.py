@@ -62,6 +62,7 @@ async def _over_routes(
 ) -> Transcript:
     errors: list[HfasrError] = []
     refused_credentials: set[str] = set()
+    at_work = routes[0].name
     for index, route in enumerate(routes):
         if isinstance(route, HostedRoute) and route.credential in refused_credentials:
             continue
@@ -69,6 +70,7 @@ async def _over_routes(
         window = None if left is None else left / (len(routes) - index)
         if call.expired():
             break
+        at_work = route.name
         try:
             transcript, provenance = await _over_route(call, route, audio, options, window)
         except AudioRefusedError as refused:
@@ -88,9 +90,7 @@ async def _over_routes(
             provenance = replace(provenance, fallback_reason=reason)
             return _complete(replace(transcript, provenance=provenance), audio.duration)
     if call.expired():
-        raise call.deadline_error(f"{routes[min(index, len(routes) - 1)].name} was at work") from (
-            errors[-1] if errors else None
-        )
+        raise call.deadline_error(f"{at_work} was at work")
     raise _failed(errors, routes)
 
 

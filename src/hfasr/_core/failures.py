@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from hfasr.errors import APIConnectionError, APITimeoutError, HfasrError
 
@@ -24,48 +25,51 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def translate(error: BaseException) -> HfasrError:
+def translate(error: BaseException, url: str) -> HfasrError:
     """
-    Turn what a client raised into a typed error, with the original as its cause.
+    Turn what a client raised for *url* into a typed error, with the original as its cause.
 
     ``LocalProtocolError`` and ``UnicodeEncodeError`` hold the Authorization header: they are
     neither quoted nor kept as a cause.
     """
     if isinstance(error, HfasrError):
         return error
-    typed = _typed(error)
+    typed = _typed(error, urlsplit(url).netloc or "the server")
     secret = any(isinstance(link, UnicodeError) or "LocalProtocolError" in _names(link) for link in _chain(error))
     typed.__cause__ = None if secret else error
     return typed
 
 
-def _typed(error: BaseException) -> HfasrError:
+def _typed(error: BaseException, host: str) -> HfasrError:
     names = _names(error)
     if "PoolTimeout" in names:
         return APITimeoutError("all connections of the pool were busy; give http_client a larger pool")
     if "ConnectTimeout" in names:
-        return APITimeoutError("the server could not be reached in time; check the address, or raise timeout=")
+        return APITimeoutError(f"{host} could not be reached in time; check the address, or raise timeout=")
     if "TimeoutException" in names or isinstance(error, TimeoutError):
-        return APITimeoutError(
-            "the server did not answer in time; raise timeout= or shorten the audio", maybe_billed=True
-        )
+        return APITimeoutError(f"{host} did not answer in time; raise timeout= or shorten the audio", maybe_billed=True)
     for link in _chain(error):
         if isinstance(link, ssl.SSLCertVerificationError):
             reason = link.verify_message or "it cannot be verified"
             return APIConnectionError(
-                f"the server's certificate was refused: {reason}; for a private CA set SSL_CERT_FILE", permanent=True
+                f"the certificate of {host} was refused: {reason}; for a private CA set SSL_CERT_FILE", permanent=True
             )
         if isinstance(link, UnicodeError):
-            return APIConnectionError("a header or the address holds characters that HTTP cannot carry", permanent=True)
+            return APIConnectionError(
+                f"a header or the address for {host} holds characters that HTTP cannot carry", permanent=True
+            )
     if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"} or isinstance(error, ValueError):
         return APIConnectionError(
-            f"the request cannot be sent ({type(error).__name__}): check base_url, model and token", permanent=True
+            f"the request to {host} cannot be sent ({type(error).__name__}): check base_url, model and token",
+            permanent=True,
         )
     if "ProxyError" in names:
-        return APIConnectionError(f"the proxy refused the connection; check HTTPS_PROXY and HTTP_PROXY ({error})")
+        return APIConnectionError(
+            f"the proxy refused the connection to {host}; check HTTPS_PROXY and HTTP_PROXY ({error})"
+        )
     if names or isinstance(error, OSError):
         detail = str(error).strip() or "no reason given"
-        return APIConnectionError(f"the connection failed: {detail} ({type(error).__name__})")
+        return APIConnectionError(f"the connection to {host} failed: {detail} ({type(error).__name__})")
     if isinstance(error, RuntimeError) and "closed" in str(error):
         return APIConnectionError("the HTTP client has been closed; make a new one", permanent=True)
-    return APIConnectionError(f"the HTTP client failed with {type(error).__name__}", permanent=True)
+    return APIConnectionError(f"the HTTP client failed on {host} with {type(error).__name__}", permanent=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from hfasr.errors import APIResponseError, APITimeoutError, AudioURLError, HfasrError
+from hfasr.errors import APIResponseError, APITimeoutError, AudioURLError
 from hfasr.wire import Request, Response
 
 from .body import BodyReader
@@ -86,8 +86,8 @@ def _lower(headers: Any) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _cut_off(error: BaseException, status_code: int) -> NoReturn:
-    failure = translate(error)
+def _cut_off(error: BaseException, url: str, status_code: int) -> NoReturn:
+    failure = translate(error, url)
     if isinstance(failure, APITimeoutError | AudioURLError):
         raise failure from error
     raise APIResponseError(
@@ -125,13 +125,7 @@ class BlockingHTTP:
         return _in_helper_thread(lambda: self._exchange(self._user_client, request, timeout, reach), expires_in)
 
     def _exchange(self, client: Any, request: Request, timeout: float, reach: Reach) -> Response:
-        failed: HfasrError | None = None
-        try:
-            reply = client.send(_build(client, request, timeout), stream=True, follow_redirects=False)
-        except Exception as error:  # noqa: BLE001  # typed below
-            failed = translate(error)
-        if failed is not None:
-            raise failed
+        reply = self._open(client, request, timeout)
         try:
             headers = _lower(reply.headers)
             if reply.is_stream_consumed:  # a mocked reply, already read
@@ -143,9 +137,16 @@ class BlockingHTTP:
         except APIResponseError:
             raise
         except Exception as error:  # noqa: BLE001  # typed there
-            _cut_off(error, reply.status_code)
+            _cut_off(error, request.url, reply.status_code)
         finally:
             reply.close()
+
+    def _open(self, client: Any, request: Request, timeout: float) -> Any:
+        try:
+            return client.send(_build(client, request, timeout), stream=True, follow_redirects=False)
+        except Exception as error:  # noqa: BLE001  # typed here
+            failed = translate(error, request.url)
+        raise failed  # out here, so that what may hold a header is not its context
 
     def close(self) -> None:
         """Close our own connections; the caller's client stays open."""
@@ -185,13 +186,7 @@ class AsyncHTTP:
             raise APITimeoutError("the server did not answer before the deadline", maybe_billed=True) from error
 
     async def _exchange(self, client: Any, request: Request, timeout: float, reach: Reach) -> Response:
-        failed: HfasrError | None = None
-        try:
-            reply = await client.send(_build(client, request, timeout), stream=True, follow_redirects=False)
-        except Exception as error:  # noqa: BLE001  # typed below
-            failed = translate(error)
-        if failed is not None:
-            raise failed
+        reply = await self._open(client, request, timeout)
         try:
             headers = _lower(reply.headers)
             if reply.is_stream_consumed:
@@ -202,9 +197,16 @@ class AsyncHTTP:
         except APIResponseError:
             raise
         except Exception as error:  # noqa: BLE001  # typed there
-            _cut_off(error, reply.status_code)
+            _cut_off(error, request.url, reply.status_code)
         finally:
             await reply.aclose()
+
+    async def _open(self, client: Any, request: Request, timeout: float) -> Any:
+        try:
+            return await client.send(_build(client, request, timeout), stream=True, follow_redirects=False)
+        except Exception as error:  # noqa: BLE001  # typed here
+            failed = translate(error, request.url)
+        raise failed
 
     async def aclose(self) -> None:
         """Close our own connections; the caller's client stays open."""

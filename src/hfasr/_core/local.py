@@ -79,7 +79,8 @@ def _run(engine: Backend, audio: Audio, options: TranscribeOptions) -> Transcrip
         raise
     except Exception as error:
         raise BackendError(f"{engine.name} failed: {type(error).__name__}: {error}") from error
-    if len(transcripts) != 1 or not isinstance(transcripts[0], Transcript):
+    one = isinstance(transcripts, list | tuple) and len(transcripts) == 1 and isinstance(transcripts[0], Transcript)
+    if not one:
         raise BackendError(
             f"{engine.name} must return a list of one Transcript per clip; it is at fault, not the audio"
         )

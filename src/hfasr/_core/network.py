@@ -22,7 +22,7 @@ from hfasr.errors import AudioURLError
 
 from .expiry import EXPIRES
 
-__all__ = ["AsyncGuardedBackend", "ClampedBackend", "GuardedBackend"]
+__all__ = ["AsyncGuardedBackend", "ClampedBackend", "GuardedBackend", "anyio_backend"]
 
 Options = Iterable[Any] | None
 
@@ -114,7 +114,7 @@ class AsyncGuardedBackend(httpcore.AsyncNetworkBackend):
     """Sockets of asyncio and trio, to public addresses alone."""
 
     def __init__(self) -> None:
-        self._backend = httpcore.AnyIOBackend()
+        self._backend = anyio_backend()
 
     async def connect_tcp(
         self,
@@ -140,6 +140,13 @@ class AsyncGuardedBackend(httpcore.AsyncNetworkBackend):
             except httpcore.ConnectError as error:
                 last = error
         raise last
+
+
+def anyio_backend() -> httpcore.AsyncNetworkBackend:
+    """Return httpcore's sockets for asyncio and trio alike."""
+    made: Any = httpcore.AnyIOBackend()  # httpcore exports it conditionally, which hides its type
+    backend: httpcore.AsyncNetworkBackend = made
+    return backend
 
 
 def _public(host: str, addresses: Iterable[str]) -> list[str]:

@@ -18,7 +18,7 @@ import httpx
 
 from hfasr.errors import APIConnectionError, AudioURLError
 
-from .network import AsyncGuardedBackend, ClampedBackend, GuardedBackend
+from .network import AsyncGuardedBackend, ClampedBackend, GuardedBackend, anyio_backend
 
 if TYPE_CHECKING:
     from .http import Reach
@@ -205,7 +205,7 @@ class AsyncPools:
         guarded = not reach.private
         client = self._clients.get(guarded)
         if client is None:
-            backend = AsyncGuardedBackend() if guarded else httpcore.AnyIOBackend()
+            backend = AsyncGuardedBackend() if guarded else anyio_backend()
             client = httpx.AsyncClient(transport=_AsyncTransport(backend, guarded=guarded), trust_env=False)
             self._clients[guarded] = client
         return client

@@ -1,11 +1,11 @@
 """
 Read a file's duration, rate and channels off its header, without decoding it.
 
-FLAC, WAV and MP3 are parsed here: opening libsndfile for them would cost more than everything else
+FLAC, WAV, MP3 and Ogg are parsed here: loading libsndfile for them would cost more than everything else
 that is done for a small file. The rest is asked of libsndfile or, where it is installed, PyAV.
 
 Source: RFC 9639 8.2 (FLAC STREAMINFO); Microsoft's "Multimedia Programming Interface and Data
-Specifications 1.0" and EBU Tech 3306 (WAV, RF64). MPEG: see `mpeg`.
+Specifications 1.0" and EBU Tech 3306 (WAV, RF64). MPEG and Ogg: see `mpeg`, `ogg`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, BinaryIO
 from hfasr.errors import AudioError
 
 from . import mpeg
+from .ogg import read_ogg
 from .sniff import HEAD_BYTES, ReadAt, skip_id3
 from .source import AudioInfo
 
 if TYPE_CHECKING:
     from .source import Source
 
-__all__ = ["WavHeader", "flac_info", "look", "mp3_info", "wav_header"]
+__all__ = ["WavHeader", "flac_info", "look", "mp3_info", "ogg_info", "wav_header"]
 
 _MAX_CHUNKS = 1_000
 _PCM_TAGS = {1: "PCM", 3: "IEEE float"}
@@ -150,6 +151,12 @@ def mp3_info(file: BinaryIO) -> AudioInfo:
     return AudioInfo(n_samples / frame.sampling_rate, frame.sampling_rate, frame.channels)
 
 
+def ogg_info(file: BinaryIO) -> AudioInfo:
+    """Read the first and the last page of Ogg Opus or Vorbis."""
+    pages = read_ogg(file)
+    return AudioInfo(pages.duration, pages.sampling_rate, pages.channels) if pages is not None else AudioInfo()
+
+
 def _wav_info(file: BinaryIO) -> AudioInfo:
     header = wav_header(file)
     if header is None:
@@ -217,4 +224,4 @@ def _int(data: bytes, big_endian: bool) -> int:
     return int.from_bytes(data, "big" if big_endian else "little")
 
 
-_PARSERS = {"flac": flac_info, "wav": _wav_info, "mp3": mp3_info, "mp2": mp3_info}
+_PARSERS = {"flac": flac_info, "wav": _wav_info, "mp3": mp3_info, "mp2": mp3_info, "ogg": ogg_info}

@@ -14,6 +14,7 @@ import soundfile
 from hfasr.errors import AudioDecodeError
 
 from . import headers
+from .ogg import read_ogg
 from .readers import BLOCK_FRAMES, shortfall
 from .source import AudioInfo, PathSource
 
@@ -40,9 +41,18 @@ class SoundFileReader:
         self.sampling_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.n_frames = _n_frames(self._file)
-        if self.n_frames is None and source.container is not None and source.container.name == "ogg":
-            self._file.close()  # libsndfile counts 0 frames where the last page is missing
+        if source.container is not None and source.container.name == "ogg":
+            self._look_at_the_end(source)
+
+    def _look_at_the_end(self, source: Source) -> None:
+        """Ogg says on its last page that it is the last; libsndfile does not ask."""
+        if self.n_frames is None:  # 0 frames are counted where no page is whole
+            self._file.close()
             raise AudioDecodeError(f"{source.name} is an Ogg file without its end; record or download it again")
+        with source.open() as file:
+            pages = read_ogg(file)
+        if pages is not None and not pages.ends:
+            self.notes.append("the Ogg file ends without its last page")
 
     def _repaired_wav(self, source: Source) -> bytes | None:
         """Note what is wrong with a WAV file's length; return the file with a length if it has none."""
