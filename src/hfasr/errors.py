@@ -78,7 +78,7 @@ __all__ = [
 MAX_MESSAGE_CHARS = 500
 MAX_BODY_CHARS = 2_000
 
-_SECRETS = re.compile(r"hf_[A-Za-z0-9]{6,}|(?i:(bearer|key|basic)\s+)[A-Za-z0-9._~+/=-]{8,}")
+_SECRETS = re.compile(r"(?:hf_|api_org_)[A-Za-z0-9_.-]{6,}|(?i:(bearer|key|basic)\s+)[A-Za-z0-9._~+/=-]{8,}")
 _LONG_RUNS = re.compile(r"[A-Za-z0-9+/=_-]{100,}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
 

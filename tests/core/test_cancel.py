@@ -10,18 +10,29 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import numpy as np
 import pytest
 
 from hfasr import ASRClient, AsyncASRClient, Audio
-from hfasr.testing import FakeASRServer, replies
+from hfasr._core import prepared
+from hfasr._core.context import CallContext
+from hfasr._core.io import AsyncIO
+from hfasr.audio import decode, encoding, files, waveforms
+from hfasr.audio.source import BytesSource, PathSource, WaveformSource
+from hfasr.audio.waveforms import from_audio
+from hfasr.testing import FakeASRServer, FakeBackend, Reply, replies
+from tests.conftest import clip
 from tests.core.test_transport import wait_for
 
 BACKENDS = ["asyncio", "trio"]
+CTC = "facebook/wav2vec2-base-960h"  # takes audio of any length
 
 
 def run_cancelled(backend: str, server: FakeASRServer, audio: Any, after: float, **settings: Any) -> float:
@@ -66,10 +77,45 @@ def test_cancel_during_back_off(backend: str, asr_server: FakeASRServer, wav: by
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_cancel_during_decoding(backend: str, asr_server: FakeASRServer) -> None:
-    """Decoding ends between two blocks, long before the file does."""
-    audio = Audio(np.zeros((8, 48_000 * 120), np.float32), 48_000)
-    assert run_cancelled(backend, asr_server, audio, 0.05, model="facebook/wav2vec2-base") < 1
+@pytest.mark.parametrize("where", ["hosted", "engine"])
+def test_cancel_during_decoding(
+    backend: str, where: str, asr_server: FakeASRServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoding ends with the very block at which the call is cancelled, and nothing is sent."""
+    audio = Audio(np.zeros((2, 48_000 * 20), np.float32), 48_000)
+    blocks: list[int] = []
+    decode(from_audio(audio), check=lambda: blocks.append(0))
+    n_all, blocks = len(blocks), []
+    assert n_all > 4
+    reached, cancelled = threading.Event(), threading.Event()
+    original = CallContext.check
+
+    def check(self: CallContext) -> None:
+        blocks.append(threading.get_ident())
+        if len(blocks) == 3:
+            reached.set()
+            assert cancelled.wait(10)
+        original(self)
+
+    monkeypatch.setattr(CallContext, "check", check)
+    settings: dict[str, Any] = {"backend": FakeBackend("x")} if where == "engine" else {"model": CTC}
+
+    async def cancel(scope: anyio.CancelScope) -> None:
+        assert await anyio.to_thread.run_sync(reached.wait, 10)
+        scope.cancel()
+        cancelled.set()
+
+    async def main() -> None:
+        async with AsyncASRClient(router_url=asr_server.router_url, **settings) as asr:
+            async with anyio.create_task_group() as group:
+                with anyio.CancelScope() as scope:
+                    group.start_soon(cancel, scope)
+                    await asr.transcribe(audio)
+            assert scope.cancelled_caught
+
+    anyio.run(main, backend=backend)
+    assert len(blocks) == 3
+    assert threading.get_ident() not in blocks
     assert asr_server.requests == []
 
 
@@ -81,31 +127,102 @@ def test_cancel_during_a_fetch(backend: str, asr_server: FakeASRServer) -> None:
     assert run_cancelled(backend, asr_server, url, 0.3, allow_private_urls=True) < 1
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_event_loop_is_never_blocked(backend: str, asr_server: FakeASRServer) -> None:
-    """While a minute of stereo is decoded, encoded and sent, the event loop goes on."""
-    rng = np.random.default_rng(0)
-    audio = Audio((rng.standard_normal((2, 44_100 * 25)) * 0.1).astype(np.float32), 44_100)
-    gaps: list[float] = []
+class Threads:
+    """Remembers in which threads the slow functions run."""
 
-    async def tick() -> None:
-        last = time.monotonic()
-        while True:
-            await anyio.sleep(0.001)
-            now = time.monotonic()
-            gaps.append(now - last)
-            last = now
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: dict[str, set[int]] = {}
+        self.n_offloaded = 0
+        for owner, name in (
+            (files, "open_path"),
+            (waveforms, "from_audio"),
+            (prepared, "decode"),
+            (prepared, "make_upload"),
+            (encoding, "encode"),
+            (BytesSource, "sha256"),
+            (PathSource, "sha256"),
+            (WaveformSource, "sha256"),
+            (BytesSource, "open"),
+            (PathSource, "open"),
+        ):
+            monkeypatch.setattr(owner, name, self._watched(name, getattr(owner, name)))
+        offload = AsyncIO.offload
+
+        async def counted(io: AsyncIO, work: Callable[[], Any], /, **how: Any) -> Any:
+            self.n_offloaded += 1
+            return await offload(io, work, **how)
+
+        monkeypatch.setattr(AsyncIO, "offload", counted)
+
+    def _watched(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.seen.setdefault(name, set()).add(threading.get_ident())
+            return function(*args, **kwargs)
+
+        return call
+
+
+def minute() -> Audio:
+    """Return a minute of 44.1 kHz stereo."""
+    noise = np.random.default_rng(0).standard_normal((2, 44_100 * 60), np.float32)
+    return Audio(noise * np.float32(0.1), 44_100)
+
+
+def run_watched(on: str, threads: Threads, audio: Any, **settings: Any) -> dict[str, set[int]]:
+    """Transcribe *audio*, and return in which threads that was done; this one is the event loop's."""
+    threads.seen.clear()
 
     async def main() -> None:
-        async with AsyncASRClient(router_url=asr_server.router_url) as asr, anyio.create_task_group() as group:
-            group.start_soon(tick)
-            await asr.transcribe(audio)
-            group.cancel_scope.cancel()
+        async with AsyncASRClient(CTC, **settings) as asr:
+            assert (await asr.transcribe(audio)).text == "heard"
 
-    anyio.run(main, backend=backend)
-    assert len(gaps) > 10
-    # Noisy machines stall by themselves; a decoder on the loop would stall it once, for all of its time.
-    assert sorted(gaps)[-3] < 0.1
+    anyio.run(main, backend=on)
+    return threads.seen
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("where", ["hosted", "engine"])
+@pytest.mark.parametrize("kind", ["samples", "path", "path of FLAC", "bytes"])
+def test_event_loop_is_never_blocked(
+    backend: str,
+    where: str,
+    kind: str,
+    asr_server: FakeASRServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    wav: bytes,
+) -> None:
+    """Reading, decoding, encoding and hashing are done by worker threads, never by the event loop's."""
+    path = tmp_path / "clip"
+    path.write_bytes(clip("red boat", format="FLAC") if "FLAC" in kind else wav)
+    audio, of_the_input = {
+        "samples": (minute(), {"from_audio", "sha256"}),
+        "path": (path, {"open_path", "open", "sha256"}),
+        "path of FLAC": (path, {"open_path", "open", "sha256"}),  # which goes out as it is
+        "bytes": (wav, {"open", "sha256"}),
+    }[kind]
+    settings: dict[str, Any] = {"backend": FakeBackend("heard")}
+    if where == "hosted":
+        asr_server.script(Reply(200, json={"text": "heard"}))
+        settings = {"router_url": asr_server.router_url}
+    seen = run_watched(backend, Threads(monkeypatch), audio, **settings)
+    work = {"decode"} if where == "engine" else {"make_upload"} if "FLAC" in kind else {"make_upload", "encode"}
+    assert seen.keys() == of_the_input | work
+    on_the_loop = {name for name, threads in seen.items() if threading.get_ident() in threads}
+    assert on_the_loop == set()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_small_bytes_take_no_thread(backend: str, asr_server: FakeASRServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is small, in memory and goes out as it is, is dealt with on the spot: a hop would cost more."""
+    flac = clip("red boat green", format="FLAC")
+    asr_server.script(Reply(200, json={"text": "heard"}))
+    threads = Threads(monkeypatch)
+    seen = run_watched(backend, threads, flac, router_url=asr_server.router_url)
+    assert asr_server.requests[0].body == flac
+    assert {"make_upload", "sha256"} <= seen.keys()
+    assert all(used == {threading.get_ident()} for used in seen.values())
+    assert threads.n_offloaded == 0
 
 
 def test_sync_client_inside_a_running_loop(asr_server: FakeASRServer, wav: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -128,7 +129,7 @@ def test_provenance(session: Make, asr_server: FakeASRServer, wav: bytes) -> Non
 
 def test_options_are_checked(session: Make, wav: bytes) -> None:
     """Unknown and wrong options are refused with the remedy, before anything is read."""
-    options: dict[str, object]
+    options: Any
     asr = session(backend=FakeBackend("x"))
     with pytest.raises(TypeError, match="did you mean 'language'"):
         asr.transcribe(wav, langauge="en")

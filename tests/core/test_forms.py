@@ -123,7 +123,7 @@ def test_no_alignment_heads_gives_segments(session: Make, asr_server: FakeASRSer
     )
     transcript = session(router_url=asr_server.router_url).transcribe(wav, return_timestamps="word")
     assert len(transcript.segments) == 1
-    assert transcript.warnings == ("hf-inference gave no word times for openai/whisper-large-v3, only segments'",)
+    assert transcript.warnings == ("hf-inference gave no word times, only segments'",)
 
 
 def test_original_refused_as_malformed_is_decoded(session: Make, asr_server: FakeASRServer) -> None:
@@ -234,14 +234,14 @@ def test_openai_server_without_verbose_json(session: Make, asr_server: FakeASRSe
     asr_server.script(Reply(400, json=refusal))
     transcript = session(base_url=asr_server.openai_url).transcribe(wav, return_timestamps=True)
     assert transcript.text == "red boat green"
-    assert transcript.warnings == (f"{asr_server.openai_url} gave no times for openai/whisper-large-v3",)
+    assert transcript.warnings == (f"{asr_server.openai_url} gave no times",)
 
 
 def test_server_that_ignores_what_was_asked(session: Make, asr_server: FakeASRServer, wav: bytes) -> None:
     """Times that a server silently leaves out become a warning."""
     asr_server.script(Reply(200, json={"text": "red boat green"}))
     transcript = session(base_url=asr_server.openai_url).transcribe(wav, return_timestamps=True)
-    assert transcript.warnings == (f"{asr_server.openai_url} gave no times for openai/whisper-large-v3",)
+    assert transcript.warnings == (f"{asr_server.openai_url} gave no times",)
 
 
 def test_open_end_becomes_the_duration(session: Make, wav: bytes) -> None:

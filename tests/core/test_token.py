@@ -169,6 +169,6 @@ def test_found_token_of_a_file(session: Make, tmp_path: Path, monkeypatch: pytes
     from hfasr._core.shared import Shared
 
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    assert Shared().found_token() == TOKEN
+    assert Shared().find_token() == TOKEN
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
-    assert Shared().found_token() is None
+    assert Shared().find_token() is None

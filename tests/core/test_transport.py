@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import http.server
 import socket
 import ssl
 import threading
@@ -10,7 +11,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import httpx2
@@ -153,26 +154,56 @@ def test_certificates(
         assert session(router_url=server.url).transcribe(wav).text == "red boat green"
 
 
+class Proxy(http.server.ThreadingHTTPServer):
+    """An HTTP proxy that answers everything by itself, and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), ProxyHandler)
+        self.asked: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+class ProxyHandler(http.server.BaseHTTPRequestHandler):
+    server: Proxy
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.asked.append(f"{self.path} for {self.headers['host']}")
+        body = b'{"text": "through the proxy"}'
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+        return None
+
+
 def test_proxy_of_the_environment(
     session: Make, asr_server: FakeASRServer, wav: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """API calls go through the environment's proxy, unless NO_PROXY names the host."""
-    monkeypatch.setenv("http_proxy", asr_server.url)
-    asr_server.script(
-        Reply(200, json={"text": "through the proxy"}),
-        path="http://api.example/hf-inference/models/openai/whisper-large-v3",
-    )
-    asr_server.script(Reply(200, json={"text": "through the proxy"}))
-    try:
-        text = session(router_url="http://api.example", retry=ONCE).transcribe(wav).text
-    except APIConnectionError as error:
-        text = str(error)
-    assert asr_server.requests, text
-    assert asr_server.requests[0].headers["host"] == "api.example"
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    n = len(asr_server.requests)
-    assert session(router_url=asr_server.url).transcribe(wav).text in {"red boat green", "through the proxy"}
-    assert asr_server.requests[n].path.startswith("/hf-inference")
+    with Proxy() as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_address[1]}")
+        path = "/hf-inference/models/openai/whisper-large-v3"
+        assert session(router_url="http://api.example", retry=ONCE).transcribe(wav).text == "through the proxy"
+        assert session(router_url=asr_server.url, retry=ONCE).transcribe(wav).text == "through the proxy"
+        own = asr_server.url.removeprefix("http://")
+        assert proxy.asked == [f"http://api.example{path} for api.example", f"{asr_server.url}{path} for {own}"]
+        assert asr_server.requests == []
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert session(router_url=asr_server.url, retry=ONCE).transcribe(wav).text == "red boat green"
+        assert [request.path for request in asr_server.requests] == [path]
+        assert len(proxy.asked) == 2
 
 
 def test_connection_is_kept(session: Make, asr_server: FakeASRServer, wav: bytes) -> None:

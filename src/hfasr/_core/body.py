@@ -24,6 +24,7 @@ class BodyReader:
 
     def __init__(self, headers: Mapping[str, str], *, status_code: int, max_bytes: int) -> None:
         self._body = bytearray()
+        self._n_raw = 0
         self._status = status_code
         self._max_bytes = max_bytes
         encoding = headers.get("content-encoding", "").strip().lower()
@@ -38,7 +39,12 @@ class BodyReader:
 
     def feed(self, chunk: bytes) -> None:
         """Take the next raw chunk."""
+        self._n_raw += len(chunk)  # packed bytes need not inflate to anything, and still cost time
+        if self._n_raw > self._max_bytes:
+            raise self._too_large()
         if self._inflater is not None:
+            if self._inflater.eof:
+                return  # what follows the end is kept by zlib, again and again
             room = self._max_bytes - len(self._body) + 1
             try:
                 chunk = self._inflater.decompress(chunk, room)
@@ -46,10 +52,13 @@ class BodyReader:
                 raise APIResponseError("the server's packed reply is damaged", status_code=self._status) from error
         self._body += chunk
         if len(self._body) > self._max_bytes:
-            raise APIResponseError(
-                f"the server's reply is larger than {self._max_bytes // 1024**2} MiB, so it was not read further",
-                status_code=self._status,
-            )
+            raise self._too_large()
+
+    def _too_large(self) -> APIResponseError:
+        return APIResponseError(
+            f"the server's reply is larger than {self._max_bytes // 1024**2} MiB, so it was not read further",
+            status_code=self._status,
+        )
 
     def finish(self) -> bytes:
         """Return the whole body."""

@@ -25,7 +25,7 @@ from hfasr.errors import (
 from hfasr.types import AudioInput, Provenance, TranscribeOptions, Transcript
 
 from .context import CallContext, logger
-from .hosted import AudioRefusedError, HostedCall
+from .hosted import HostedCall
 from .local import run_locally
 from .options import check_options, engine_options, to_ask
 from .prepared import PreparedAudio
@@ -61,44 +61,47 @@ async def _over_routes(
     call: CallContext, routes: tuple[Route, ...], audio: PreparedAudio, options: TranscribeOptions
 ) -> Transcript:
     errors: list[HfasrError] = []
-    refused_credentials: set[str] = set()
-    at_work = routes[0].name
-    for index, route in enumerate(routes):
-        if isinstance(route, HostedRoute) and route.credential in refused_credentials:
-            continue
+    waiting = list(routes)
+    while waiting:
+        route = waiting[0]
         left = call.left()
-        window = None if left is None else left / (len(routes) - index)
-        if call.expired():
-            break
-        at_work = route.name
         try:
-            transcript, provenance = await _over_route(call, route, audio, options, window)
-        except AudioRefusedError as refused:
-            raise refused.error from refused.error.__cause__
+            transcript, provenance = await _over_route(call, route, audio, options, left and left / len(waiting))
         except (APIError, BackendError, AudioError) as error:
             # Faults of the audio are the caller's, unless another route may take what this one cannot.
-            if isinstance(error, AudioError) and not errors and not isinstance(error, AudioTooLongError):
+            if call.audio_refused or (isinstance(error, AudioError) and not errors and not _is_the_routes(error)):
                 raise
-            if isinstance(route, HostedRoute) and isinstance(error, AuthenticationError | PaymentRequiredError):
-                refused_credentials.update({route.credential} - {None})  # type: ignore[arg-type]  # None is taken out
             call.stamp(error)
             errors.append(error)
-            if index + 1 < len(routes):
-                logger.warning("%s failed with %s; going on to the next route", route.name, type(error).__name__)
         else:
             reason = f"{type(errors[0]).__name__}: {errors[0]}" if errors else None
             provenance = replace(provenance, fallback_reason=reason)
             return _complete(replace(transcript, provenance=provenance), audio.duration)
-    if call.expired():
-        raise call.deadline_error(f"{at_work} was at work")
-    raise _failed(errors, routes)
-
-
-def _failed(errors: list[HfasrError], routes: tuple[Route, ...]) -> HfasrError:
+        if call.expired():
+            raise call.deadline_error(f"{route.name} was at work")
+        waiting = _still_worth_trying(waiting[1:], route, errors[-1])
+        if waiting:
+            logger.warning(
+                "%s failed with %s; going on with %s", route.name, type(errors[-1]).__name__, waiting[0].name
+            )
     if len(routes) == 1:
-        return errors[0]
+        raise errors[0]
     told = "; ".join(f"{type(error).__name__}: {str(error)[: 360 // len(errors)]}" for error in errors)
-    return AllRoutesFailedError(f"all {len(routes)} routes failed: {told}", errors=errors)
+    skipped = len(routes) - len(errors)
+    rest = f" ({skipped} left out, whose token was refused)" if skipped else ""
+    raise AllRoutesFailedError(f"all routes failed{rest}: {told}", errors=errors)
+
+
+def _is_the_routes(error: AudioError) -> bool:
+    return isinstance(error, AudioTooLongError)
+
+
+def _still_worth_trying(routes: list[Route], failed: Route, error: HfasrError) -> list[Route]:
+    """Leave out the routes that would be refused for the same credential."""
+    if not isinstance(failed, HostedRoute) or not isinstance(error, AuthenticationError | PaymentRequiredError):
+        return routes
+    refused = failed.credential
+    return [r for r in routes if refused is None or not isinstance(r, HostedRoute) or r.credential != refused]
 
 
 async def _over_route(
@@ -117,7 +120,7 @@ async def _over_route(
         backend="hosted" if isinstance(route, HostedRoute) else route.name,
         provider=route.provider if isinstance(route, HostedRoute) else None,
         model=route.model,
-        audio_sha256=await audio.sha256(),
+        audio_sha256=audio.sha256,
         audio_duration=audio.duration,
         uploaded_bytes=len(upload.data) if upload else None,
         upload_format=upload.format if upload else None,

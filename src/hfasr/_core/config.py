@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from hfasr._hosted.servers import ROUTER_URL, check_url
+from hfasr._hosted.servers import DEFAULT_MODEL, ROUTER_URL, check_url
 from hfasr.types import Backend, RetryPolicy
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_MODEL", "HOSTED", "PROVIDERS", "Channels", "Config", "DialectName", "seconds_above_0"]
 
-DEFAULT_MODEL = "openai/whisper-large-v3"
 HOSTED = "hosted"
 PROVIDERS = ("hf-inference",)
 """Providers behind the router, in the order in which ``"auto"`` prefers them."""
@@ -69,11 +68,6 @@ class Config:
             isinstance(self.channels, bool) or not isinstance(self.channels, int) or self.channels < 0
         ):
             raise ValueError(f'channels must be "mix" or the number of one channel, from 0, not {self.channels!r}')
-
-    @property
-    def default_model(self) -> str:
-        """The hosted model where the caller chose none."""
-        return DEFAULT_MODEL
 
     @property
     def fallbacks(self) -> tuple[str | Backend, ...]:

@@ -38,6 +38,7 @@ class CallContext:
         self.shared = shared
         self.attempts: list[Attempt] = []
         self.last_api_error: APIError | None = None
+        self.audio_refused = False  # the server says that the audio is damaged, also decoded here
         self.started = io.clock.now()
         self._deadline = deadline
         self._waited = 0.0
@@ -102,7 +103,12 @@ class CallContext:
 
         request = Request("GET", url, {"accept": "audio/*, video/*;q=0.9, */*;q=0.5", "user-agent": user_agent()})
         reach = Reach(audio=True, private=allow_private, max_bytes=max_bytes)
-        return await self.io.send(request, timeout=self.config.timeout, expires_in=self.left(), reach=reach)
+        try:
+            return await self.io.send(request, timeout=self.config.timeout, expires_in=self.left(), reach=reach)
+        except APIError as error:
+            if not self.expired():
+                raise
+            raise self.deadline_error("fetching the audio") from error
 
     async def collect(self, chunks: AsyncIterable[bytes], /, *, max_bytes: int) -> bytes:
         """Join an async iterable."""

@@ -1,31 +1,16 @@
-"""One call over one hosted route: forms, retries, waits and the token."""
+"""One call over one hosted route: the forms in which it is put, and the attempts."""
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urljoin
+from typing import TYPE_CHECKING, NamedTuple
 
 from hfasr._hosted.dialect import Fix
-from hfasr._hosted.failures import diagnose
 from hfasr._hosted.probe import openai_probe, read_probe
-from hfasr._hosted.replies import request_id
-from hfasr._hosted.servers import origin
-from hfasr.errors import (
-    APIConnectionError,
-    APIError,
-    APIStatusError,
-    APITimeoutError,
-    AudioError,
-    AuthenticationError,
-    BadRequestError,
-    HfasrError,
-    NotFoundError,
-)
+from hfasr.errors import APIError, AudioError
 
-from .context import logger, user_agent
-from .http import Reach
+from .context import logger
+from .exchange import Exchange
 from .retry import Pacer
 from .routes import DIALECTS
 
@@ -33,17 +18,16 @@ if TYPE_CHECKING:
     from hfasr._hosted.dialect import Ask, Dialect, Failure, Form, Server
     from hfasr.audio import Upload
     from hfasr.types import Transcript
-    from hfasr.wire import Request, Response
+    from hfasr.wire import Response
 
     from .context import CallContext
     from .prepared import PreparedAudio
     from .routes import HostedRoute
 
-__all__ = ["Answer", "AudioRefusedError", "HostedCall"]
+__all__ = ["Answer", "HostedCall"]
 
-_MAX_REDIRECTS = 3
-_MAX_FORMS = 8
-_REACH = Reach()
+_MAX_FORMS = 12  # two bodies, three kinds of times, three of audio, and some parameters; against a loop
+_INLINE_REPLY_BYTES = 64 * 1024  # parsing this takes about a millisecond
 
 
 class Answer(NamedTuple):
@@ -51,14 +35,6 @@ class Answer(NamedTuple):
 
     transcript: Transcript
     upload: Upload
-
-
-class AudioRefusedError(Exception):
-    """The server says that the audio is damaged, also after decoding it here: no route can mend it."""
-
-    def __init__(self, error: BadRequestError) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 class HostedCall:
@@ -71,9 +47,11 @@ class HostedCall:
         self._route = route
         self._ask = ask
         self._audio = audio
-        self._expires = None if window is None else call.io.clock.now() + window
+        self.exchange = Exchange(call, route, None if window is None else call.io.clock.now() + window)
         self._pacer = Pacer(call.config.retry, call.io.clock)
         self._pause: float | None = None
+        self._form: Form | None = None
+        self._tried: set[Form] = set()
 
     async def run(self) -> Answer:
         """
@@ -82,119 +60,104 @@ class HostedCall:
         Raises:
             APIError: The last attempt's.
             AudioError: The audio cannot be sent there.
-            AudioRefusedError: The server cannot read it.
         """
         try:
             return await self._attempt()
         except APIError as error:
-            self._note(error)
-            first = error
-        if self._pause is None or self._would_pass(self._pause):
-            raise first
-        return await self._retried(first)
+            self._plan(error)
+            if self._pause is None:
+                raise
+        return await self._try_again(self._pause)
 
-    def _note(self, error: APIError) -> None:
+    def _plan(self, error: APIError) -> None:
+        """Decide how long to wait after *error*; a wait that would pass the deadline is not begun."""
         self._call.last_api_error = error
-        self._pause = self._pacer.pause_after(error)
+        pause, left = self._pacer.pause_after(error), self.exchange.left()
+        self._pause = None if pause is not None and left is not None and pause >= left else pause
+        if self._pause is not None:
+            logger.info("%s: %s; trying again in %.1f s", self._route.name, type(error).__name__, self._pause)
 
-    def _would_pass(self, pause: float) -> bool:
-        left = self._left()
-        return left is not None and pause >= left
-
-    def _left(self) -> float | None:
-        return None if self._expires is None else self._expires - self._call.io.clock.now()
-
-    async def _retried(self, first: APIError) -> Answer:
-        # tenacity takes 33 ms to import and 45 µs a call, so the first attempt does without it.
+    async def _try_again(self, pause: float) -> Answer:
+        # tenacity takes 33 ms to import and 45 µs a call: what works at once does without it.
         from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
         def wait(state: RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome is not None else None
-            if isinstance(error, APIError) and error is not first:
-                self._note(error)
+            if isinstance(error, APIError):
+                self._plan(error)
             return self._pause or 0.0
 
         def stop(_: RetryCallState) -> bool:
-            return self._pause is None or self._would_pass(self._pause)
+            return self._pause is None  # tenacity asks for the wait first, which plans
 
-        def announce(_: RetryCallState) -> None:
-            error = self._call.last_api_error
-            logger.info("%s: %s; trying again in %.1f s", self._route.name, type(error).__name__, self._pause)
-
+        await self._call.sleep(pause)
         retrying = AsyncRetrying(
-            sleep=self._call.sleep,
-            wait=wait,
-            stop=stop,
-            retry=retry_if_exception_type(APIError),
-            before_sleep=announce,
-            reraise=True,
+            sleep=self._call.sleep, wait=wait, stop=stop, retry=retry_if_exception_type(APIError), reraise=True
         )
-        pending: APIError | None = first
         async for attempt in retrying:
             with attempt:
-                if pending is not None:
-                    error, pending = pending, None
-                    raise error
                 return await self._attempt()
-        raise first
+        raise AssertionError("tenacity ends with a result or an error")
 
     async def _attempt(self) -> Answer:
         """Ask once, in as many forms as the server's complaints call for."""
         dialect, server = await self.find_server()
-        shared = self._call.shared
-        form = shared.learned_form(server, self._ask) or dialect.first_form(self._ask)
-        tried: set[Form] = set()
-        failure: Failure | None = None
+        if self._form is None:
+            self._form = self._call.shared.learned_form(server, self._ask) or dialect.first_form(self._ask)
+            self._tried.add(self._form)
+        limit = dialect.max_duration_s(server.model)
+        upload = await self._audio.upload(self._form.upload, dialect.accepts, limit)
         while True:
-            tried.add(form)
-            try:
-                upload = await self._audio.upload(form.upload, dialect.accepts, dialect.max_duration_s(server.model))
-            except AudioError as error:
-                if failure is None:
-                    raise
-                raise self._final(failure) from error  # it went out once, but cannot be encoded anew
-            response = await self.exchange(dialect.build(server, self._ask, form, upload), server)
+            response = await self.exchange.send(dialect.build(server, self._ask, self._form, upload), server)
             if 200 <= response.status_code < 300:
-                try:
-                    transcript = dialect.parse(response, self._ask, form, upload.duration)
-                except APIError as error:
-                    self._mark_failed(error)
-                    raise
-                if len(tried) > 1:
-                    shared.learn_form(server, self._ask, replace(form, upload="first"))
-                return Answer(_with_warnings(transcript, server, self._ask, form), upload)
-            failure = self._diagnose(response, server)
-            following = self._next_form(dialect, form, failure, tried, upload)
-            if following is None:
-                raise self._final(failure)
+                return Answer(await self._read(dialect, server, response, upload), upload)
+            failure = self.exchange.diagnose(response, server, self._audio.duration)
+            upload = await self._mended(dialect, failure, upload, limit)
             logger.info("%s: %s; sending it again with %s", server.name, response.status_code, failure.fix)
-            form = following
 
-    def _next_form(
-        self, dialect: Dialect, form: Form, failure: Failure, tried: set[Form], upload: Upload
-    ) -> Form | None:
-        if failure.fix is None or len(tried) >= _MAX_FORMS or (failure.fix is Fix.DECODE and not upload.original):
-            return None
-        return next((other for other in dialect.other_forms(form, self._ask, failure) if other not in tried), None)
+    async def _mended(self, dialect: Dialect, failure: Failure, upload: Upload, limit: float | None) -> Upload:
+        """Go on to the next form that may mend *failure*, and return its body; raise where there is none."""
+        form = self._form
+        assert form is not None
+        hopeless = len(self._tried) >= _MAX_FORMS or (failure.fix is Fix.DECODE and not upload.original)
+        others = () if failure.fix is None or hopeless else dialect.other_forms(form, self._ask, failure)
+        for other in others:
+            if other in self._tried:
+                continue
+            self._tried.add(other)
+            try:
+                body = upload
+                if other.upload != form.upload:
+                    body = await self._audio.upload(other.upload, dialect.accepts, limit)
+            except AudioError as error:
+                raise self._final(failure) from error  # it went out as it is, but cannot be encoded anew
+            if failure.fix is Fix.SHRINK and len(body.data) >= len(upload.data):
+                continue
+            self._form = other
+            return body
+        raise self._final(failure)
 
     def _final(self, failure: Failure) -> Exception:
-        error = failure.error
-        if isinstance(error, NotFoundError):
-            self._call.shared.dialects.pop(self._route.base_url, None)  # another server may stand there now
-        if isinstance(error, AuthenticationError):
-            self._call.shared.forget_token()
-        if failure.fix is Fix.DECODE and isinstance(error, BadRequestError):
-            return AudioRefusedError(error)
-        return error
+        # Damaged also for the server after decoding it here: no other route can mend that.
+        self._call.audio_refused = failure.fix is Fix.DECODE
+        return failure.error
 
-    def _diagnose(self, response: Response, server: Server) -> Failure:
-        failure = diagnose(response, server, wall=self._call.io.clock.wall(), duration=self._audio.duration)
-        self._mark_failed(failure.error)
-        return failure
+    async def _read(self, dialect: Dialect, server: Server, response: Response, upload: Upload) -> Transcript:
+        ask, form = self._ask, self._form
+        assert form is not None
 
-    def _mark_failed(self, error: HfasrError) -> None:
-        """Name the error in the attempt that was just recorded as answered."""
-        self._call.attempts[-1] = replace(self._call.attempts[-1], error=type(error).__name__)
+        def parse() -> Transcript:
+            return dialect.parse(response, ask, form, upload.duration)
+
+        try:
+            small = len(response.content) <= _INLINE_REPLY_BYTES
+            transcript = parse() if small else await self._call.io.offload(parse)
+        except APIError as error:
+            self.exchange.failed(error)
+            raise
+        if len(self._tried) > 1:
+            self._call.shared.learn_form(server, ask, replace(form, upload="first"))
+        return _with_warnings(transcript, server, ask, form)
 
     async def find_server(self) -> tuple[Dialect, Server]:
         """Return what the route's server speaks, asking it once where that is not known."""
@@ -209,110 +172,24 @@ class HostedCall:
         return DIALECTS[name], route.server(name, prefix)
 
     async def _probe(self) -> tuple[str, str | None]:
+        server = self._route.server("hf")
         for request, prefix in openai_probe(self._route.base_url):
             if request is None:
                 return "openai", prefix
-            server = self._route.server("openai", prefix)
-            response = await self.exchange(request, server)
+            response = await self.exchange.send(request, server)
             speaks = read_probe(response)
             if speaks is None:
-                raise self._diagnose(response, server).error
+                raise self.exchange.diagnose(response, server, None).error
             if speaks:
                 return "openai", prefix
         return "hf", None
-
-    async def exchange(self, request: Request, server: Server) -> Response:
-        """Send *request* with credentials, following redirects of the same server, and record it."""
-        headers = {**request.headers, **await self._headers(server)}
-        for _ in range(_MAX_REDIRECTS + 1):
-            response = await self.send(replace(request, headers=headers))
-            if response.status_code not in {301, 302, 303, 307, 308}:
-                return response
-            request = self._redirected(request, response)
-        raise APIConnectionError(f"{server.name} redirects in circles; correct the address", permanent=True)
-
-    def _redirected(self, request: Request, response: Response) -> Request:
-        status, location = response.status_code, response.headers.get("location", "")
-        try:
-            target = urljoin(request.url, location)
-            same = location != "" and origin(target) == origin(request.url)
-        except ValueError:
-            target, same = "", False
-        if not same or status not in {307, 308}:
-            where = "another server" if location and not same else "a page"
-            error = APIStatusError(
-                f"{self._route.name} answered {status} and points to {where}, where neither audio nor token is sent; "
-                "set base_url= (or router_url=) to the right address",
-                status_code=status,
-                request_id=request_id(response),
-            )
-            self._mark_failed(error)
-            raise error
-        return replace(request, url=target)
-
-    async def send(self, request: Request) -> Response:
-        """Send *request* once and record it."""
-        call, began = self._call, self._call.io.clock.now()
-        left = self._left()
-        if left is not None and left <= 0:
-            raise APITimeoutError("the time for this route was used up before the request could be sent")
-        try:
-            response = await call.io.send(request, timeout=call.config.timeout, expires_in=left, reach=_REACH)
-        except HfasrError as error:
-            call.record(self._route.name, began, status=getattr(error, "status_code", None), error=type(error).__name__)
-            raise
-        call.record(self._route.name, began, status=response.status_code, error=None, request_id=request_id(response))
-        return response
-
-    async def _headers(self, server: Server) -> dict[str, str]:
-        config = self._call.config
-        headers: dict[str, Any] = {"user-agent": user_agent(), "x-amzn-trace-id": str(uuid.uuid4())}
-        token = await self.token()
-        if token:
-            headers["authorization"] = f"Bearer {token}"
-        if config.bill_to and self._route.behind_router:
-            headers["x-hf-bill-to"] = config.bill_to
-        if server.endpoint:
-            headers["x-scale-up-timeout"] = str(self._hold_s())
-        return headers
-
-    def _hold_s(self) -> int:
-        """Return how long an endpoint's proxy may hold the request: less than we wait for an answer."""
-        left = self._left()
-        limits = [self._call.config.timeout, self._call.config.retry.loading_timeout, *([] if left is None else [left])]
-        return max(1, int(min(limits) * 0.9))
-
-    async def token(self) -> str | None:
-        """
-        Return the token that this server may see.
-
-        Raises:
-            AuthenticationError: There is none, and the server gives nothing without one.
-        """
-        route, shared = self._route, self._call.shared
-        token = route.explicit_token
-        if token is None and route.finds_token:
-            token = shared.found_token() if shared.token_is_known else await self._call.io.offload(shared.found_token)
-        if token is not None and not (token.isascii() and token.isprintable()):
-            raise AuthenticationError(
-                "the Hugging Face token that was found holds characters that no header can carry: "
-                "run `hf auth login` again",
-                status_code=401,
-            )
-        if token is None and route.needs_token:
-            raise AuthenticationError(
-                "no Hugging Face token was found: run `hf auth login` or set HF_TOKEN, "
-                'or choose a local engine such as backend="pocketsphinx"',
-                status_code=401,
-            )
-        return token
 
 
 def _with_warnings(transcript: Transcript, server: Server, ask: Ask, form: Form) -> Transcript:
     warnings = [f"{server.name} cannot take {name}; it was left out" for name in sorted(form.dropped)]
     if ask.return_timestamps and transcript.text:
         if not transcript.segments:
-            warnings.append(f"{server.name} gave no times for {server.model}")
+            warnings.append(f"{server.name} gave no times")
         elif ask.return_timestamps == "word" and not transcript.words:
-            warnings.append(f"{server.name} gave no word times for {server.model}, only segments'")
+            warnings.append(f"{server.name} gave no word times, only segments'")
     return replace(transcript, warnings=(*transcript.warnings, *warnings)) if warnings else transcript

@@ -7,6 +7,7 @@ httpx2. Whatever goes wrong becomes one of hfasr's errors here.
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ from hfasr.wire import Request, Response
 
 from .body import BodyReader
 from .expiry import EXPIRES
-from .failures import translate
+from .translate import translate
 
 if TYPE_CHECKING:
     from .pool import AsyncPools, Pools
@@ -89,11 +90,11 @@ def _lower(headers: Any) -> dict[str, str]:
 def _cut_off(error: BaseException, url: str, status_code: int) -> NoReturn:
     failure = translate(error, url)
     if isinstance(failure, APITimeoutError | AudioURLError):
-        raise failure from error
+        raise failure
     raise APIResponseError(
         "the server's reply was cut off; try again, and if it stays so, look at the server's own log",
         status_code=status_code,
-    ) from error
+    ) from failure.__cause__
 
 
 class BlockingHTTP:
@@ -161,12 +162,18 @@ class AsyncHTTP:
         if user_client is not None:
             check_colour(user_client, "AsyncClient")
         self._user_client = user_client
+        self._pools: AsyncPools | None = None
 
-    @cached_property
-    def _pools(self) -> AsyncPools:
-        from .pool import AsyncPools
+    async def _own(self) -> AsyncPools:
+        if self._pools is None:
+            import anyio.to_thread
 
-        return AsyncPools()
+            # httpx takes 60 ms to import, which must not stop the event loop.
+            pool = await anyio.to_thread.run_sync(importlib.import_module, f"{__package__}.pool")
+            if self._pools is None:  # another task may have been faster
+                self._pools = pool.AsyncPools()
+        pools: AsyncPools = self._pools
+        return pools
 
     async def send(self, request: Request, *, timeout: float, expires_in: float | None, reach: Reach) -> Response:
         """Send *request* and read the whole answer; see `IO.send`."""
@@ -174,7 +181,7 @@ class AsyncHTTP:
 
         timeout = _limits_to(timeout, expires_in)
         own = self._user_client is None or reach.audio
-        client = self._pools.client(reach) if own else self._user_client
+        client = (await self._own()).client(reach) if own else self._user_client
         if expires_in is None:
             return await self._exchange(client, request, timeout, reach)
         try:
@@ -210,7 +217,7 @@ class AsyncHTTP:
 
     async def aclose(self) -> None:
         """Close our own connections; the caller's client stays open."""
-        if "_pools" in self.__dict__:
+        if self._pools is not None:
             await self._pools.aclose()
 
 

@@ -4,38 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hfasr.errors import BackendError, HfasrError
+from hfasr.errors import AudioTooLongError, BackendError, HfasrError
 from hfasr.types import Audio, Backend, TranscribeOptions, Transcript
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .context import CallContext
     from .prepared import PreparedAudio
     from .routes import LocalRoute
 
-__all__ = ["load_engine", "run_locally"]
+__all__ = ["load_ahead", "run_locally"]
 
 
-async def load_engine(call: CallContext, route: LocalRoute) -> Backend:
+async def load_ahead(call: CallContext, route: LocalRoute) -> None:
     """
-    Return *route*'s engine, ready to run.
+    Load *route*'s engine, and its model where the engine offers that (a method ``preload``).
 
     Raises:
         BackendError: It cannot be found or loaded.
     """
 
-    def load() -> Backend:
+    def load() -> None:
         engine = call.shared.engine(route)
-        preload = getattr(engine, "preload", None)  # engines that load lazily may offer to do it ahead
+        preload = getattr(engine, "preload", None)
         if callable(preload):
             preload()
-        return engine
 
-    try:
-        return await call.io.offload(load)
-    except HfasrError:
-        raise
-    except Exception as error:
-        raise BackendError(f"{route.name} could not be loaded: {type(error).__name__}: {error}") from error
+    await call.io.offload(lambda: _typed(f"{route.name} could not be loaded", load))
 
 
 async def run_locally(
@@ -52,39 +48,56 @@ async def run_locally(
         BackendError: The engine failed, or did not finish in *window*.
     """
     clock, began = call.io.clock, call.io.clock.now()
-    try:
-        engine = await load_engine(call, route)
-        decoded = await audio.waveform(engine.sampling_rate, engine.max_duration_s)
-        left = None if window is None else max(0.0, window - (clock.now() - began))
-        work = call.io.offload(lambda: _run(engine, decoded.audio, options), abandon=True)
+    expires = None if window is None else began + window
+
+    async def in_time(work: Callable[[], object]) -> object:
+        left = None if expires is None else max(0.0, expires - clock.now())
         try:
-            transcript = await call.io.within(left, work)
+            done = await call.io.within(left, call.io.offload(work, abandon=True))
         except TimeoutError as error:
             if isinstance(error, HfasrError):
                 raise
             raise _late(route) from error
-        if window is not None and clock.now() - began >= window:
+        if expires is not None and clock.now() >= expires:
             raise _late(route)
+        return done
+
+    try:
+        engine = await in_time(lambda: _typed(f"{route.name} could not be loaded", lambda: call.shared.engine(route)))
+        assert isinstance(engine, Backend)
+        decoded = await audio.waveform(_rate(engine), engine.max_duration_s)
+        transcript = await in_time(lambda: _run(engine, decoded.audio, options))
+    except AudioTooLongError:
+        raise  # the engine never ran
     except HfasrError as error:
         call.record(route.name, began, status=None, error=type(error).__name__)
         raise
     call.record(route.name, began, status=None, error=None)
+    assert isinstance(transcript, Transcript)
     return transcript
 
 
-def _run(engine: Backend, audio: Audio, options: TranscribeOptions) -> Transcript:
+def _typed(what: str, work: Callable[[], object]) -> object:
     try:
-        transcripts = engine.transcribe([audio], options)
+        return work()
     except HfasrError:
         raise
     except Exception as error:
-        raise BackendError(f"{engine.name} failed: {type(error).__name__}: {error}") from error
-    one = isinstance(transcripts, list | tuple) and len(transcripts) == 1 and isinstance(transcripts[0], Transcript)
-    if not one:
-        raise BackendError(
-            f"{engine.name} must return a list of one Transcript per clip; it is at fault, not the audio"
-        )
-    return transcripts[0]
+        raise BackendError(f"{what}: {type(error).__name__}: {error}") from error
+
+
+def _rate(engine: Backend) -> int:
+    rate = engine.sampling_rate
+    if isinstance(rate, bool) or not isinstance(rate, int) or rate < 1:
+        raise BackendError(f"{engine.name} must give its sampling_rate in Hz, above 0, not {rate!r}; it is at fault")
+    return rate
+
+
+def _run(engine: Backend, audio: Audio, options: TranscribeOptions) -> Transcript:
+    transcripts = _typed(f"{engine.name} failed", lambda: engine.transcribe([audio], options))
+    if isinstance(transcripts, list | tuple) and len(transcripts) == 1 and isinstance(transcripts[0], Transcript):
+        return transcripts[0]
+    raise BackendError(f"{engine.name} must return a list of one Transcript per clip; it is at fault, not the audio")
 
 
 def _late(route: LocalRoute) -> BackendError:

@@ -2,19 +2,22 @@
 The network below HTTP: which addresses may be connected to, and until when.
 
 httpx's timeouts are per operation: a server that sends a byte now and then outlives any of
-them. The streams here clamp each operation to what is left of the call's time. The guarded
-back-ends resolve a name once, check every address, and connect to the one that was checked, so
-that a name which changes its address in between (DNS rebinding) gains nothing.
+them, and so does a name with many dead addresses. The blocking streams here clamp each operation
+to what is left of the call's time (asyncio and trio cut off by themselves). The guarded back-ends
+resolve a name once, check every address, and connect to the one that was checked, so that a name
+which changes its address in between (DNS rebinding) gains nothing.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 import time
 from collections.abc import Iterable
 from typing import Any
 
+import anyio
 import httpcore
 
 from hfasr.audio.addresses import is_public
@@ -22,11 +25,11 @@ from hfasr.errors import AudioURLError
 
 from .expiry import EXPIRES
 
-__all__ = ["AsyncGuardedBackend", "ClampedBackend", "GuardedBackend", "anyio_backend"]
+__all__ = ["AsyncBackend", "BlockingBackend"]
 
 Options = Iterable[Any] | None
 
-_WRITE_BYTES = 256 * 1024
+_WRITE_BYTES = 16 * 1024  # each send within a write has the whole timeout: few of them per clamp
 
 
 def _clamp(timeout: float | None, error: type[Exception]) -> float | None:
@@ -47,13 +50,12 @@ class _ClampedStream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, _clamp(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        # One write of a large body is many sends, each with the whole timeout: cut it up.
-        if len(buffer) <= _WRITE_BYTES:
-            self._stream.write(buffer, _clamp(timeout, httpcore.WriteTimeout))
+        if EXPIRES.get() is None:
+            self._stream.write(buffer, timeout)
             return
-        view = memoryview(buffer)
-        for start in range(0, len(view), _WRITE_BYTES):
-            self._stream.write(bytes(view[start : start + _WRITE_BYTES]), _clamp(timeout, httpcore.WriteTimeout))
+        for start in range(0, len(buffer), _WRITE_BYTES):
+            piece = buffer[start : start + _WRITE_BYTES]
+            self._stream.write(piece, _clamp(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -68,10 +70,11 @@ class _ClampedStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class ClampedBackend(httpcore.NetworkBackend):
-    """Blocking sockets whose every operation ends with the call's deadline."""
+class BlockingBackend(httpcore.NetworkBackend):
+    """Blocking sockets whose every operation ends with the call's deadline; *guarded*: to public addresses alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, guarded: bool) -> None:
+        self._guarded = guarded
         self._backend = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -82,39 +85,57 @@ class ClampedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Options = None,
     ) -> httpcore.NetworkStream:
-        timeout = _clamp(timeout, httpcore.ConnectTimeout)
-        return _ClampedStream(self._backend.connect_tcp(host, port, timeout, local_address, socket_options))
-
-
-class GuardedBackend(ClampedBackend):
-    """The same, to public addresses alone."""
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Options = None,
-    ) -> httpcore.NetworkStream:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore.ConnectError(f"{host} has no address") from error
+        addresses = _resolve(host, port, _clamp(timeout, httpcore.ConnectTimeout))
+        if self._guarded:
+            _check_public(host, addresses)
         last: Exception = httpcore.ConnectError(f"{host} has no address")
-        for address in _public(host, (str(entry[4][0]) for entry in found)):
+        for address in addresses:
+            clamped = _clamp(timeout, httpcore.ConnectTimeout)
             try:
-                return super().connect_tcp(address, port, timeout, local_address, socket_options)
-            except httpcore.ConnectError as error:
+                stream = self._backend.connect_tcp(address, port, clamped, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 last = error
+            else:
+                return _ClampedStream(stream)
         raise last
 
 
-class AsyncGuardedBackend(httpcore.AsyncNetworkBackend):
-    """Sockets of asyncio and trio, to public addresses alone."""
+class _ShieldedStream(httpcore.AsyncNetworkStream):
+    """A stream that is closed, too, when a TLS handshake is cancelled."""
 
-    def __init__(self) -> None:
-        self._backend = anyio_backend()
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._stream.aclose()
+            raise
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class AsyncBackend(httpcore.AsyncNetworkBackend):
+    """Sockets of asyncio and trio; *guarded*: to public addresses alone."""
+
+    def __init__(self, *, guarded: bool) -> None:
+        self._guarded = guarded
+        made: Any = httpcore.AnyIOBackend()  # httpcore exports it conditionally, which hides its type
+        self._backend: httpcore.AsyncNetworkBackend = made
 
     async def connect_tcp(
         self,
@@ -124,8 +145,9 @@ class AsyncGuardedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Options = None,
     ) -> httpcore.AsyncNetworkStream:
-        import anyio
-
+        if not self._guarded:
+            stream = await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+            return _ShieldedStream(stream)
         try:
             with anyio.fail_after(timeout):
                 found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -133,36 +155,50 @@ class AsyncGuardedBackend(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectTimeout(f"{host} could not be looked up in time") from error
         except OSError as error:
             raise httpcore.ConnectError(f"{host} has no address") from error
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        _check_public(host, addresses)
         last: Exception = httpcore.ConnectError(f"{host} has no address")
-        for address in _public(host, (str(entry[4][0]) for entry in found)):
+        for address in addresses:
             try:
-                return await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
-            except httpcore.ConnectError as error:
+                stream = await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 last = error
+            else:
+                return _ShieldedStream(stream)
         raise last
 
 
-def anyio_backend() -> httpcore.AsyncNetworkBackend:
-    """Return httpcore's sockets for asyncio and trio alike."""
-    made: Any = httpcore.AnyIOBackend()  # httpcore exports it conditionally, which hides its type
-    backend: httpcore.AsyncNetworkBackend = made
-    return backend
+def _resolve(host: str, port: int, timeout: float | None) -> list[str]:
+    """Return the addresses of *host*, within *timeout* seconds, which the system's own look-up does not know."""
+    try:
+        return [str(ipaddress.ip_address(host))]
+    except ValueError:
+        pass
+    found: list[str] = []
+    failed: list[OSError] = []
+
+    def look_up() -> None:
+        try:
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            failed.append(OSError(f"{host} has no address: {error}"))
+        else:
+            found.extend(dict.fromkeys(str(entry[4][0]) for entry in entries))
+
+    thread = threading.Thread(target=look_up, name="hfasr-lookup", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if failed:
+        raise httpcore.ConnectError(str(failed[0])) from failed[0]
+    if not found:
+        raise httpcore.ConnectTimeout(f"{host} could not be looked up in time")
+    return found
 
 
-def _public(host: str, addresses: Iterable[str]) -> list[str]:
-    unique = list(dict.fromkeys(addresses))
-    for address in unique:
+def _check_public(host: str, addresses: list[str]) -> None:
+    for address in addresses:
         if not is_public(address):
-            kind = "its own address" if _same(host, address) else f"the address {address}"
             raise AudioURLError(
-                f"{host} was refused: {kind} is not a public one; "
+                f"{host} was refused: its address {address} is not a public one; "
                 "pass allow_private_urls=True if audio may come from inside your network"
             )
-    return unique
-
-
-def _same(host: str, address: str) -> bool:
-    try:
-        return ipaddress.ip_address(host) == ipaddress.ip_address(address)
-    except ValueError:
-        return False

@@ -12,6 +12,21 @@ from .config import seconds_above_0
 
 __all__ = ["check_options", "engine_options", "to_ask"]
 
+_OWN_OPTIONS = frozenset(
+    [
+        "file",
+        "generation_parameters",
+        "inputs",
+        "language",
+        "model",
+        "prompt",
+        "response_format",
+        "return_timestamps",
+        "task",
+        "timestamp_granularities",
+        "timestamp_granularities[]",
+    ]
+)
 _NAMES = tuple(TranscribeOptions.__annotations__)
 
 
@@ -48,6 +63,23 @@ def check_options(options: Mapping[str, Any]) -> None:
         value = options.get(name)
         if value is not None and not (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
             raise TypeError(f"{name} must be a dictionary with string keys, not {type(value).__name__}")
+    taken = _OWN_OPTIONS & set(options.get("extra_parameters") or ())
+    if taken:
+        raise ValueError(
+            f"extra_parameters must not hold {', '.join(sorted(taken))}: transcribe() has options of its own for that"
+        )
+
+
+def _check_wire(name: str, value: object) -> None:
+    """See that a server can be sent *value*."""
+    import json
+
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except TypeError as error:
+        raise TypeError(f"{name} holds what JSON cannot carry: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{name} holds what JSON cannot carry: {str(error)[:100]}") from None
 
 
 def _is_timestamps(value: object) -> bool:
@@ -55,7 +87,16 @@ def _is_timestamps(value: object) -> bool:
 
 
 def to_ask(options: TranscribeOptions) -> Ask:
-    """Return what a server is asked for."""
+    """
+    Return what a server is asked for.
+
+    Raises:
+        TypeError: A value that JSON cannot carry.
+        ValueError: Text that UTF-8 cannot carry.
+    """
+    for name in ("language", "prompt", "generation_parameters", "extra_parameters"):
+        value = options.get(name)
+        _check_wire(name, dict(value) if isinstance(value, Mapping) else value)
     timestamps: bool | Literal["word"] = options.get("return_timestamps", False)
     return Ask(
         language=options.get("language"),

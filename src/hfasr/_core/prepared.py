@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hfasr.audio import decode, make_upload, passes_through
 from hfasr.audio.source import PathSource
+from hfasr.errors import AudioTooLongError
 
 if TYPE_CHECKING:
     from hfasr._hosted.dialect import UploadStep
@@ -19,19 +20,20 @@ __all__ = ["PreparedAudio"]
 T = TypeVar("T")
 
 _INLINE_BYTES = 512 * 1024  # hashing this much takes under a millisecond, a thread hop a tenth of one
+_QUICK_HEADERS = {"flac", "mp3", "ogg"}  # read by code of our own; others may import PyAV for it
 
 
 class PreparedAudio:
-    """Decodes and encodes when first needed; keeps what it made."""
+    """Decodes, encodes and hashes when first needed, and keeps what it made."""
 
     def __init__(self, call: CallContext, source: Source) -> None:
         self._call = call
         self._source = source
         self._uploads: dict[tuple[UploadFormat, frozenset[str]], Upload] = {}
         self._decoded: dict[int, Decoded] = {}
-        self._sha256: str | None = None
         self.duration: float | None = None
         self.changes: tuple[str, ...] = ()
+        self.sha256: str | None = None
 
     async def upload(self, step: UploadStep, accepts: frozenset[str], max_duration_s: float | None) -> Upload:
         """
@@ -44,19 +46,26 @@ class PreparedAudio:
         form: UploadFormat = config.upload if step == "first" else step
         upload = self._uploads.get((form, accepts))
         if upload is None:
-            upload = await self._run(
-                lambda: make_upload(
+
+            def make() -> Upload:
+                return make_upload(
                     self._source,
                     format=form,
                     accepts=accepts,
                     channels=config.channels,
                     max_duration_s=max_duration_s,
                     check=self._call.check,
-                ),
-                inline=passes_through(self._source, format=form, accepts=accepts, channels=config.channels),
-            )
+                )
+
+            if self._is_quick() and passes_through(
+                self._source, format=form, accepts=accepts, channels=config.channels
+            ):
+                upload = self._hashed(make)
+            else:
+                upload = await self._call.io.offload(lambda: self._hashed(make))
             self._uploads[form, accepts] = upload
-            self.duration = upload.duration if upload.duration is not None else self.duration
+        self._check_duration(upload.duration, max_duration_s)
+        self.duration = self.duration if upload.duration is None else upload.duration
         self.changes = upload.changes
         return upload
 
@@ -69,28 +78,37 @@ class PreparedAudio:
         """
         decoded = self._decoded.get(sampling_rate)
         if decoded is None:
-            decoded = await self._call.io.offload(
-                lambda: decode(
+
+            def make() -> Decoded:
+                return decode(
                     self._source,
                     sampling_rate=sampling_rate,
                     channels=self._call.config.channels,
                     max_duration_s=max_duration_s,
                     check=self._call.check,
                 )
-            )
-            self._decoded[sampling_rate] = decoded
-            self.duration = decoded.duration
+
+            decoded = self._decoded[sampling_rate] = await self._call.io.offload(lambda: self._hashed(make))
+        self._check_duration(decoded.duration, max_duration_s)
+        self.duration = decoded.duration
         self.changes = decoded.changes
         return decoded
 
-    async def sha256(self) -> str | None:
-        """Return the digest of the input."""
-        if self._sha256 is None:
-            self._sha256 = await self._run(self._source.sha256, inline=True)
-        return self._sha256
+    def _hashed(self, work: Callable[[], T]) -> T:
+        # Before anything is sent: afterwards the file may be gone, and a paid transcript with it.
+        done = work()
+        if self.sha256 is None:
+            self.sha256 = self._source.sha256()
+        return done
 
-    async def _run(self, work: Callable[[], T], *, inline: bool) -> T:
-        # Small bytes in memory are dealt with on the spot: a thread hop would cost more than the work.
-        if inline and self._source.size <= _INLINE_BYTES and not isinstance(self._source, PathSource):
-            return work()
-        return await self._call.io.offload(work)
+    def _check_duration(self, duration: float | None, max_duration_s: float | None) -> None:
+        if duration is not None and max_duration_s is not None and duration > max_duration_s:
+            raise AudioTooLongError(
+                f"{self._source.name} is {duration:.1f} s long, and at most {max_duration_s:g} s are taken; cut it"
+            )
+
+    def _is_quick(self) -> bool:
+        """Whether the original bytes are dealt with on the spot: a thread hop would cost more than the work."""
+        source = self._source
+        quick = source.container is not None and source.container.name in _QUICK_HEADERS
+        return quick and source.size <= _INLINE_BYTES and not isinstance(source, PathSource)

@@ -6,18 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hfasr._hosted.dialect import Ask
-from hfasr._hosted.failures import diagnose
 from hfasr.audio import load
-from hfasr.errors import APIConnectionError, APIError, ServerError
+from hfasr.errors import APIError, APIStatusError
 from hfasr.types import Audio, RetryPolicy
 from hfasr.wire import Request
 
 from .config import seconds_above_0
 from .context import CallContext
 from .hosted import HostedCall
-from .local import load_engine
+from .local import load_ahead
 from .prepared import PreparedAudio
-from .retry import JITTER
+from .retry import JITTER, is_retryable
 from .routes import HostedRoute, LocalRoute, plan
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ __all__ = ["preload", "wait_until_ready"]
 _PAUSE_INITIAL_S = 1.0
 _PAUSE_GROWTH = 1.5
 _PAUSE_MAX_S = 15.0
-_PROBE_RATE_HZ = 16_000
+_SILENCE_RATE_HZ = 16_000
 
 
 async def preload(io: IO, config: Config, shared: Shared) -> None:
@@ -38,18 +37,18 @@ async def preload(io: IO, config: Config, shared: Shared) -> None:
     call = CallContext(io, config, shared, None)
     for route in plan(config, None):
         if isinstance(route, LocalRoute):
-            await load_engine(call, route)
+            await load_ahead(call, route)
 
 
 async def wait_until_ready(io: IO, config: Config, shared: Shared, timeout: float) -> None:
     """Wait for the first route; see `ASRClient.wait_until_ready`."""
     seconds_above_0("timeout", timeout)
-    # One request at a time: the pauses between them are decided here, not by the policy.
-    single = replace(config, retry=RetryPolicy(max_attempts=1, loading_timeout=0))
-    call = CallContext(io, single, shared, timeout)
+    # Single requests: the pauses between them are decided here, except while a model says that it is loading.
+    policy = RetryPolicy(max_attempts=1, loading_timeout=timeout)
+    call = CallContext(io, replace(config, retry=policy), shared, timeout)
     route = plan(config, None)[0]
     if isinstance(route, LocalRoute):
-        await load_engine(call, route)
+        await load_ahead(call, route)
         return
     pause = _PAUSE_INITIAL_S
     while True:
@@ -57,21 +56,18 @@ async def wait_until_ready(io: IO, config: Config, shared: Shared, timeout: floa
             await _ask(call, route)
         except APIError as error:
             call.last_api_error = error
-            if not _may_pass(error):
+            if not is_retryable(error, policy):
                 call.stamp(error)
                 raise
+            asked = error.retry_after if isinstance(error, APIStatusError) else None
         else:
             return
-        wait = pause * (1 - JITTER * io.clock.random())
+        wait = max(pause * (1 - JITTER * io.clock.random()), asked or 0.0)
         left = call.left()
         if left is None or wait >= left:
             raise call.deadline_error(f"waiting for {route.name} to be ready")
         await call.sleep(wait)
         pause = min(pause * _PAUSE_GROWTH, _PAUSE_MAX_S)
-
-
-def _may_pass(error: APIError) -> bool:
-    return isinstance(error, ServerError) or (isinstance(error, APIConnectionError) and not error.permanent)
 
 
 async def _ask(call: CallContext, route: HostedRoute) -> None:
@@ -83,14 +79,14 @@ async def _ask(call: CallContext, route: HostedRoute) -> None:
     """
     import numpy as np
 
-    silence = Audio(np.zeros(_PROBE_RATE_HZ // 2, np.float32), _PROBE_RATE_HZ)
+    silence = Audio(np.zeros(_SILENCE_RATE_HZ // 2, np.float32), _SILENCE_RATE_HZ)
     hosted = HostedCall(call, route, Ask(), PreparedAudio(call, await load(silence, call)), call.left())
     dialect, server = await hosted.find_server()
     url = dialect.ready_url(server)
     if url is None:
         await hosted.run()
         return
-    response = await hosted.exchange(Request("GET", url), server)
+    response = await hosted.exchange.send(Request("GET", url), server)
     # A server without such an address is up: it has answered.
     if response.status_code >= 400 and response.status_code not in {404, 405}:
-        raise diagnose(response, server, wall=call.io.clock.wall(), duration=None).error
+        raise hosted.exchange.diagnose(response, server, None).error

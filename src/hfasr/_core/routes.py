@@ -9,7 +9,7 @@ from hfasr._hosted.hf import HFDialect
 from hfasr._hosted.openai import OpenAIDialect
 from hfasr._hosted.servers import endpoint_server, is_hugging_face, openai_server, origin, router_server
 
-from .config import HOSTED
+from .config import DEFAULT_MODEL, HOSTED
 
 if TYPE_CHECKING:
     from hfasr._hosted.dialect import Dialect, Server
@@ -35,7 +35,8 @@ class HostedRoute:
     base_url: str
     """Where the server's protocol begins; the token goes to this origin alone."""
 
-    model: str
+    model: str | None
+    """Hub id; ``None``: whatever that server runs."""
 
     dialect: DialectName
     """What it speaks; ``"auto"``: to be found out."""
@@ -64,7 +65,7 @@ class HostedRoute:
     def server(self, dialect: str, prefix: str | None = None) -> Server:
         """Return the server's address in *dialect*."""
         if self.behind_router:
-            return router_server(self.base_url, self.name, self.model)
+            return router_server(self.base_url, self.name, self.model or DEFAULT_MODEL)
         if dialect == "openai":
             return openai_server(self.base_url, self.model, prefix=prefix)
         return endpoint_server(self.base_url, self.model)
@@ -96,7 +97,7 @@ def plan(config: Config, model: str | None) -> tuple[Route, ...]:
     elif config.base_url is not None:
         first = (_own_server(config.base_url, wanted, config, config.dialect),)
     else:
-        first = tuple(_behind_router(name, wanted or config.default_model, config) for name in config.providers)
+        first = tuple(_behind_router(name, wanted or DEFAULT_MODEL, config) for name in config.providers)
     # A fallback that names no model of its own gets the call's, where the caller chose one.
     return (*first, *(_route(spec, wanted, config) for spec in config.fallbacks))
 
@@ -110,8 +111,8 @@ def _behind_router(provider: str, model: str, config: Config) -> HostedRoute:
 def _own_server(base_url: str, model: str | None, config: Config, dialect: DialectName) -> HostedRoute:
     # A token is passed for one server: a fallback elsewhere does not get it.
     primary = config.base_url or str(config.router_url)
-    token = config.token if origin(base_url) == origin(primary) or is_hugging_face(base_url) else None
-    return HostedRoute(base_url, base_url, base_url, model or config.default_model, dialect, False, token)
+    same = origin(base_url) == origin(primary) or (is_hugging_face(base_url) and is_hugging_face(primary))
+    return HostedRoute(base_url, base_url, base_url, model, dialect, False, config.token if same else None)
 
 
 def _route(spec: str | Backend, model: str | None, config: Config) -> Route:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from hfasr.errors import AuthenticationError, BackendError
 
 if TYPE_CHECKING:
     from hfasr._hosted.dialect import Ask, Form, Server
@@ -25,45 +28,60 @@ class Shared:
 
     def __init__(self) -> None:
         self.dialects: dict[str, tuple[str, str | None]] = {}
-        self._forms: dict[tuple[str, str, str], Form] = {}
+        self.known_token: str | None = None
+        self._forms: dict[tuple[str, str | None, str], Form] = {}
         self._engines: dict[tuple[str, str | None], Backend] = {}
+        self._closed = False
         self._lock = threading.Lock()
-        self._token: str | None = None
 
     def learned_form(self, server: Server, ask: Ask) -> Form | None:
         """Return the form in which *server* took the same ask before."""
-        return self._forms.get((server.url, server.model, repr(ask)))
+        return self._forms.get(_lesson(server, ask))
 
     def learn_form(self, server: Server, ask: Ask, form: Form) -> None:
         """Remember that *server* takes *ask* in *form*, so that the next call spares a refusal."""
         if len(self._forms) >= _MAX_LEARNED:
             self._forms.clear()
-        self._forms[server.url, server.model, repr(ask)] = form
+        self._forms[_lesson(server, ask)] = form
 
-    def found_token(self) -> str | None:
-        """Return the token of the environment or the login. Blocks: it may read files and refresh."""
-        if self._token is None:
-            from huggingface_hub import constants, get_token
+    def find_token(self) -> str | None:
+        """
+        Return the token of the environment or the login. Blocks: it may read files and refresh.
 
-            if not constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
-                self._token = get_token()
-        return self._token
+        Raises:
+            AuthenticationError: What was found cannot be read, or is no token.
+        """
+        from huggingface_hub import constants, get_token
 
-    @property
-    def token_is_known(self) -> bool:
-        """Whether `found_token` answers at once."""
-        return self._token is not None
+        if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
+            return None
+        try:
+            token = get_token()
+        except Exception as error:
+            raise AuthenticationError(
+                f"the Hugging Face token cannot be read ({type(error).__name__}): run `hf auth login` again, "
+                "or set HF_TOKEN",
+                status_code=401,
+            ) from error
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise AuthenticationError(
+                "the Hugging Face token that was found holds characters that no header can carry: "
+                "run `hf auth login` again",
+                status_code=401,
+            )
+        self.known_token = token
+        return token
 
     def forget_token(self) -> None:
         """Look again the next time: the token was refused, and may have been replaced."""
-        self._token = None
+        self.known_token = None
 
     def engine(self, route: LocalRoute) -> Backend:
         """
         Return *route*'s engine, loading it where needed. Blocks.
 
         Raises:
-            BackendError: It cannot be found or loaded.
+            BackendError: It cannot be found or loaded, or the client has been closed.
         """
         if route.backend is not None:
             return route.backend
@@ -71,6 +89,8 @@ class Shared:
         with self._lock:
             engine = self._engines.get(key)
             if engine is None:
+                if self._closed:
+                    raise BackendError("this client was closed while a call was under way; make a new one")
                 from hfasr.backends import load
 
                 engine = self._engines[key] = load(route.name, route.model)
@@ -79,6 +99,12 @@ class Shared:
     def close(self) -> None:
         """Close the engines that were loaded here; the caller's own stay open."""
         with self._lock:
+            self._closed = True
             engines, self._engines = list(self._engines.values()), {}
         for engine in engines:
             engine.close()
+
+
+def _lesson(server: Server, ask: Ask) -> tuple[str, str | None, str]:
+    # The text of a prompt changes from call to call, and no server refuses it for what it says.
+    return server.url, server.model, repr(replace(ask, prompt=ask.prompt and "…"))

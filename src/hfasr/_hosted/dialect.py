@@ -30,8 +30,8 @@ class Server:
     url: str
     """Absolute URL that audio is posted to, without a trailing slash unless it is the root."""
 
-    model: str
-    """Hub id."""
+    model: str | None
+    """Hub id; ``None``: whatever the server runs."""
 
     name: str
     """For messages and `Attempt.route`."""
@@ -39,8 +39,13 @@ class Server:
     endpoint: bool = False
     """Whether it is a server of the caller's own (``base_url``), which may have to scale up."""
 
-    always_scaling: bool = False
-    """Whether any 503 means scaling up: Hugging Face's own endpoint proxy."""
+    scales: Literal["no", "if silent", "always"] = "no"
+    """Which 503 means that it is scaling up: none, one without a word, or any."""
+
+    @property
+    def runs(self) -> str:
+        """The model, for messages."""
+        return self.model or "its model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +105,8 @@ class Failure:
     fix: Fix | None = None
     """What may mend it."""
 
-    parameter: str | None = None
-    """The parameter at fault, by the name of the ask, for `Fix.PARAMETER`."""
+    parameters: tuple[str, ...] = ()
+    """The parameters at fault, by their names in the ask, for `Fix.PARAMETER`."""
 
 
 class Dialect(Protocol):
@@ -113,7 +118,7 @@ class Dialect(Protocol):
     accepts: frozenset[str]
     """Names of the audio containers that its servers open."""
 
-    def max_duration_s(self, model: str) -> float | None:
+    def max_duration_s(self, model: str | None) -> float | None:
         """Return the longest audio that one request takes, seconds; ``None``: no limit is known."""
         ...
 

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["audio_steps", "times_steps", "without"]
 
 
-def without(form: Form, ask: Ask, parameter: str) -> Iterator[Form]:
-    """Yield *form* without the parameter that the server named, where it was asked for."""
-    if parameter in set(ask.names()) - form.dropped:
-        yield replace(form, dropped=form.dropped | {parameter})
+def without(form: Form, ask: Ask, named: set[str]) -> Iterator[Form]:
+    """Yield *form* without the parameters that the server named, where they were asked for."""
+    refused = (set(ask.names()) - form.dropped) & named
+    if refused:
+        yield replace(form, dropped=form.dropped | refused)
 
 
 def times_steps(form: Form, nearest: list[Timestamps]) -> Iterator[Form]:

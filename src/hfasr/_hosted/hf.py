@@ -65,8 +65,8 @@ class HFDialect:
         ]
     )
 
-    def max_duration_s(self, model: str) -> float | None:
-        return WHISPER_WINDOW_S if "whisper" in model.lower() else None
+    def max_duration_s(self, model: str | None) -> float | None:
+        return WHISPER_WINDOW_S if model is not None and "whisper" in model.lower() else None
 
     def first_form(self, ask: Ask) -> Form:
         nested = ask.language or ask.task or ask.generation_parameters or not _flat(ask.extra_parameters)
@@ -81,12 +81,11 @@ class HFDialect:
                 yield replace(form, body="raw", dropped=form.dropped | nested)
             else:
                 yield replace(form, body="json")
-        elif failure.fix is Fix.PARAMETER and failure.parameter is not None:
-            if failure.parameter in {"generate_kwargs", "generation_parameters"}:
-                nested = {"language", "task", *ask.generation_parameters} & set(ask.names())
-                yield replace(form, dropped=form.dropped | nested)
-            else:
-                yield from without(form, ask, failure.parameter)
+        elif failure.fix is Fix.PARAMETER:
+            named = set(failure.parameters)
+            if named & {"generate_kwargs", "generation_parameters"}:
+                named |= {"language", "task", *ask.generation_parameters}
+            yield from without(form, ask, named)
         elif failure.fix is Fix.TIMESTAMPS:
             # A CTC model wants "word" for True, a Whisper without alignment heads True for "word".
             yield from times_steps(form, ["word" if form.timestamps is True else True, False])

@@ -23,9 +23,7 @@ def encode(fields: Iterable[tuple[str, str]], *, filename: str, content_type: st
     ]
     for name, value in fields:
         parts.append(
-            f'\r\n--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n{value}'.encode(
-                errors="replace"
-            )
+            f'\r\n--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n{value}'.encode()
         )
     parts.append(f"\r\n--{boundary}--\r\n".encode())
     return b"".join(parts), f"multipart/form-data; boundary={boundary}"

@@ -20,6 +20,7 @@ from .dialect import Ask, Failure, Fix, Form, Server
 from .forms import audio_steps, times_steps, without
 from .multipart import encode
 from .replies import read_segments, read_words, text_of
+from .servers import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from hfasr.audio import Upload
@@ -36,15 +37,18 @@ class OpenAIDialect:
 
     accepts = frozenset({"flac", "mp3", "m4a", "mp4", "ogg", "wav", "webm"})
 
-    def max_duration_s(self, model: str) -> float | None:  # noqa: ARG002  # such servers cut long audio themselves
+    def max_duration_s(self, model: str | None) -> float | None:  # noqa: ARG002  # such servers cut long audio themselves
         return None
 
     def first_form(self, ask: Ask) -> Form:
-        return Form("multipart", ask.return_timestamps, frozenset(ask.generation_parameters) - _GENERATION)
+        dropped = set(ask.generation_parameters) - _GENERATION
+        if ask.task == "translate" and ask.language is not None:
+            dropped.add("language")  # that address takes none: it finds out what is spoken
+        return Form("multipart", ask.return_timestamps, frozenset(dropped))
 
     def other_forms(self, form: Form, ask: Ask, failure: Failure) -> Iterator[Form]:
-        if failure.fix is Fix.PARAMETER and failure.parameter is not None:
-            yield from without(form, ask, failure.parameter)
+        if failure.fix is Fix.PARAMETER:
+            yield from without(form, ask, set(failure.parameters))
         elif failure.fix is Fix.TIMESTAMPS:
             yield from times_steps(form, [True, False] if form.timestamps == "word" else [False])
         else:
@@ -77,10 +81,8 @@ class OpenAIDialect:
 
 
 def _fields(server: Server, ask: Ask, form: Form) -> Iterator[tuple[str, str]]:
-    yield "model", server.model
+    yield "model", server.model or DEFAULT_MODEL  # the protocol requires one
     single = {"language": ask.language, "prompt": ask.prompt, **ask.generation_parameters}
-    if ask.task == "translate":
-        single.pop("language")  # translations are always into English, and the field is refused there
     for name, value in {**single, **ask.extra_parameters}.items():
         if value is None or name in form.dropped:
             continue

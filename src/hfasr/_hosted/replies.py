@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["decode", "error_text", "json_of", "read_segments", "read_words", "request_id", "text_of"]
 
 
-_MAX_ERROR_CHARS = 4_000  # servers echo whole requests, and patterns are searched in this
+_MAX_ERROR_CHARS = 1_000  # servers echo whole requests, and patterns are searched in this
 
 
 def decode(response: Response, limit: int = 20_000) -> str:
@@ -53,7 +53,7 @@ def error_text(response: Response) -> str:
         for key in ("error", "detail", "message", "title"):
             if body.get(key):
                 return "; ".join(_strings(body[key]))[:_MAX_ERROR_CHARS]
-    text = decode(response, 2_000).strip()
+    text = decode(response, _MAX_ERROR_CHARS).strip()
     if text[:15].lower().startswith(("<!doctype", "<html")):
         return "an HTML page"
     return text or response.headers.get("x-error-message", "")
@@ -134,7 +134,9 @@ def _timed(items: Any, duration: float | None) -> Iterable[tuple[str, float, flo
         start, end = (
             (item.get("start"), item.get("end")) if not isinstance(pair, list | tuple) else [*pair, None, None][:2]
         )
-        begin = seconds(start)
-        if isinstance(text, str) and text.strip() and begin is not None:
-            finish = seconds(end)
-            yield text.strip(), begin, duration if finish is None else finish, item
+        begin, finish = seconds(start), seconds(end)
+        if not (isinstance(text, str) and text.strip()) or begin is None:
+            continue
+        if duration is not None:
+            begin, finish = min(begin, duration), duration if finish is None else min(finish, duration)
+        yield text.strip(), begin, None if finish is None else max(begin, finish), item

@@ -10,9 +10,19 @@ from urllib.parse import quote, urlsplit
 
 from .dialect import Server
 
-__all__ = ["ROUTER_URL", "check_url", "endpoint_server", "is_hugging_face", "openai_server", "origin", "router_server"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "ROUTER_URL",
+    "check_url",
+    "endpoint_server",
+    "is_hugging_face",
+    "openai_server",
+    "origin",
+    "router_server",
+]
 
 ROUTER_URL = "https://router.huggingface.co"
+DEFAULT_MODEL = "openai/whisper-large-v3"
 
 _MODEL_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _HUGGING_FACE = ("huggingface.co", "endpoints.huggingface.cloud")
@@ -66,13 +76,13 @@ def router_server(router_url: str, provider: str, model: str) -> Server:
     return Server(f"{router_url}/{provider}/models/{quote(model, safe='/')}", model, provider)
 
 
-def endpoint_server(base_url: str, model: str) -> Server:
+def endpoint_server(base_url: str, model: str | None) -> Server:
     """Return a toolkit server: audio is posted to its root."""
     url = base_url if urlsplit(base_url).path else f"{base_url}/"
-    return Server(url, model, base_url, endpoint=True, always_scaling=_scales(base_url))
+    return Server(url, model, base_url, endpoint=True, scales="always" if _is_endpoint(base_url) else "if silent")
 
 
-def openai_server(base_url: str, model: str, *, prefix: str | None = None) -> Server:
+def openai_server(base_url: str, model: str | None, *, prefix: str | None = None) -> Server:
     """
     Return an OpenAI-style server.
 
@@ -86,9 +96,9 @@ def openai_server(base_url: str, model: str, *, prefix: str | None = None) -> Se
         url = f"{base_url}{prefix}{path}"
     else:
         url = f"{base_url}{'' if re.search(r'/v[0-9]+$', base_url) else '/v1'}{path}"
-    return Server(url, model, base_url, endpoint=True, always_scaling=_scales(base_url))
+    return Server(url, model, base_url, endpoint=True, scales="always" if _is_endpoint(base_url) else "no")
 
 
-def _scales(base_url: str) -> bool:
+def _is_endpoint(base_url: str) -> bool:
     host = origin(base_url)[1]
     return host.endswith(".endpoints.huggingface.cloud")

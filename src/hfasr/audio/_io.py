@@ -29,7 +29,9 @@ class AudioIO(Protocol):
         Raises:
             APIConnectionError: No response arrived (`APITimeoutError`: in time).
 
-            AudioURLError: A private address, or more than *max_bytes*.
+            APIResponseError: It was cut off, is packed in an unknown way, or has more than *max_bytes*.
+
+            AudioURLError: A private address.
         """
         ...
 

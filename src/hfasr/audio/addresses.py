@@ -16,7 +16,22 @@ from hfasr.errors import AudioURLError
 __all__ = ["check_url", "is_public", "literal_address"]
 
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that IANA has handed out: RFC 4291 2.4
-_DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")  # RFC 9637, newer than Python 3.11's own list
+_REFUSED_V4 = tuple(  # public, or so for some releases of Python, but nobody's web server
+    ipaddress.IPv4Network(block)
+    for block in (
+        "192.0.0.0/24",  # RFC 6890: protocol assignments; Oracle's cloud answers with credentials at 192.0.0.192
+        "192.88.99.0/24",  # RFC 7526: 6to4 relays, deprecated
+        "168.63.129.16/32",  # Azure's WireServer, on every machine there, although the address is Microsoft's own
+    )
+)
+_REFUSED_V6 = tuple(
+    ipaddress.IPv6Network(block)
+    for block in (
+        "2001::/23",  # RFC 2928: protocol assignments; Teredo, which is one, is told by what it carries
+        "2001:db8::/32",  # RFC 3849: documentation
+        "3fff::/20",  # RFC 9637: documentation
+    )
+)
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052 2.1; 64:ff9b:1::/48 (RFC 8215) is local
 _V4_COMPATIBLE = ipaddress.IPv6Network("::/96")  # RFC 4291 2.5.5.1
 _DOTS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})  # full stops of RFC 3490 3.1
@@ -37,7 +52,14 @@ def is_public(ip: str) -> bool:
         (True, False, False)
 
     Source:
-        IANA's special-purpose address registries, by way of `ipaddress`.
+        IANA's special-purpose address registries, by way of `ipaddress`, whose copy differs between releases
+        of Python: https://github.com/python/cpython/issues/113171 (192.0.0.0/24, 2001::/23, 64:ff9b:1::/48,
+        2002::/16), 124217 (3fff::/20), 151749 (5f00::/16, 100:0:0:1::/64). So these are refused here, the
+        exceptions inside them (192.0.0.9, 2001:3::/32, ...), which serve protocols and no files, included;
+        IPv6 beyond 2000::/3, where three of them lie, is refused as a whole.
+        https://www.iana.org/assignments/iana-ipv4-special-registry,
+        https://www.iana.org/assignments/iana-ipv6-special-registry
+        https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
     """
     try:
         address = ipaddress.ip_address(ip)
@@ -50,9 +72,9 @@ def is_public(ip: str) -> bool:
     carried = _carried(address)
     if carried:
         return all(_is_public_v4(inner) for inner in carried)
-    return (
-        address in _GLOBAL_UNICAST and address not in _DOCUMENTATION and address.is_global and not address.is_multicast
-    )
+    if address not in _GLOBAL_UNICAST or any(address in block for block in _REFUSED_V6):
+        return False
+    return address.is_global
 
 
 def check_url(url: str, *, allow_private: bool = False) -> SplitResult:
@@ -148,6 +170,8 @@ def _number(part: str) -> int:
 
 
 def _is_public_v4(address: ipaddress.IPv4Address) -> bool:
+    if any(address in block for block in _REFUSED_V4):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved)
 
 

@@ -17,6 +17,7 @@ __all__ = ["identify_matroska", "identify_mp4"]
 _FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"pnot"}
 _MAX_BOXES = 4_096  # top-level boxes looked at: a fragmented recording has two per fragment
 _MAX_INDEX_BYTES = 8 * 2**20  # of ``moov``: the second track's handler stands behind the first one's tables
+_MAX_HANDLERS = 64  # each track and each set of tags has one; a film with twenty languages has fewer
 _VIDEO_CODECS = (b"V_VP", b"V_AV1", b"V_MPEG", b"V_THEORA", b"V_MS/", b"V_UNCOMPRESSED")
 
 
@@ -62,8 +63,10 @@ def _index(read_at: Callable[[int, int], bytes], name: str) -> bytes:
 
 def _handlers(index: bytes) -> set[bytes]:
     found = set()
-    at = index.find(b"hdlr")
-    while at >= 0:
-        found.add(index[at + 12 : at + 16])
+    at = -4
+    for _ in range(_MAX_HANDLERS):
         at = index.find(b"hdlr", at + 4)
+        if at < 0:
+            break
+        found.add(index[at + 12 : at + 16])
     return found

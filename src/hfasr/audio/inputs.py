@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load"]
 
+_INLINE_BYTES = 512 * 1024  # up to here bytes are recognised on the event loop: a thread hop would cost more
 _BARE_ARRAY = "a bare array has no sampling rate: pass hfasr.Audio(waveform, sampling_rate)"
 
 
@@ -60,7 +61,7 @@ async def load(audio: AudioInput, io: AudioIO, *, allow_paths: bool = True, allo
     if isinstance(audio, os.PathLike):
         return await _from_path(os.fspath(audio), io, allow_paths=allow_paths)
     if isinstance(audio, bytes | bytearray | memoryview):
-        return BytesSource(bytes(audio), name="the audio")  # of bytes, the same object
+        return await _from_bytes(audio, io, name="the audio")
     if isinstance(audio, Audio):
         return await _from_array(audio, io)
     if isinstance(audio, Mapping):
@@ -68,14 +69,14 @@ async def load(audio: AudioInput, io: AudioIO, *, allow_paths: bool = True, allo
     if callable(getattr(audio, "get_all_samples", None)):
         return await _from_decoder(audio, io)
     if callable(getattr(audio, "read", None)):
-        return BytesSource(await files.read_file(audio, io), name=files.file_name(audio))
+        return await _from_bytes(await files.read_file(audio, io), io, name=files.file_name(audio))
     if hasattr(audio, "__array__") or hasattr(audio, "__array_interface__") or hasattr(audio, "__dlpack__"):
         raise TypeError(_BARE_ARRAY)
     if isinstance(audio, AsyncIterable):
         data = await io.collect(files.AsyncChunks(audio), max_bytes=MAX_INPUT_BYTES)
-        return BytesSource(data, name="the audio")
+        return await _from_bytes(data, io, name="the audio")
     if isinstance(audio, Iterable):
-        return BytesSource(await io.offload(lambda: files.join(audio, io.check)), name="the audio")
+        return await io.offload(lambda: BytesSource(files.join(audio, io.check), name="the audio"))
     raise TypeError(
         f"{type(audio).__name__} is no audio: pass a path, a URL, bytes, a binary file, byte chunks or hfasr.Audio"
     )
@@ -85,17 +86,23 @@ async def _from_str(text: str, io: AudioIO, *, allow_paths: bool, allow_private_
     scheme = remote.scheme_of(text)
     if scheme in {"http", "https"}:
         data, name = await fetch(text, io, allow_private=allow_private_urls)
-        return BytesSource(data, name=name)
+        return await _from_bytes(data, io, name=name)
     if scheme is not None:
         remote.check_store(text, scheme, allow_paths=allow_paths, allow_private=allow_private_urls)
         data, name = await io.offload(lambda: remote.read_store(text, scheme, io.check))
-        return BytesSource(data, name=name)
+        return await _from_bytes(data, io, name=name)
     return await _from_path(text, io, allow_paths=allow_paths)
 
 
 async def _from_path(path: str | bytes, io: AudioIO, *, allow_paths: bool) -> Source:
     files.check_allowed(allow_paths=allow_paths)
     return await io.offload(lambda: files.open_path(path, io.check))
+
+
+async def _from_bytes(data: bytes | bytearray | memoryview, io: AudioIO, *, name: str) -> Source:
+    if memoryview(data).nbytes <= _INLINE_BYTES:
+        return BytesSource(bytes(data), name=name)  # of bytes, the same object
+    return await io.offload(lambda: BytesSource(bytes(data), name=name))
 
 
 async def _from_array(audio: Audio, io: AudioIO) -> Source:
@@ -126,7 +133,7 @@ async def _from_mapping(row: Mapping[Any, Any], io: AudioIO, *, allow_paths: boo
     if data is not None:
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(f'"bytes" of an audio dictionary must be bytes, not {type(data).__name__}')
-        return BytesSource(bytes(data), name=files.given_name(path, "the audio"))
+        return await _from_bytes(data, io, name=files.given_name(path, "the audio"))
     if isinstance(path, str | os.PathLike):
         return await load(path, io, allow_paths=allow_paths, allow_private_urls=allow_private_urls)
     raise TypeError('an audio dictionary holds "array" and "sampling_rate", or "bytes" or "path" with a value')

@@ -5,6 +5,7 @@ Decode by libsndfile: WAV, FLAC, Ogg, MP3 and the kinds of the old workstations.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -60,14 +61,10 @@ class SoundFileReader:
             return None
         with source.open() as file:
             header = headers.wav_header(file)
-        if header is not None and header.streaming:
-            self.notes.append("took the WAV file's length from its size, as its header does not say")
-            if header.declared == 0:
-                return _with_length(source.read(), header)
-        elif header is not None and header.declared > header.available + header.block_align:
-            missing = header.declared - header.available
-            self.notes.append(f"the WAV file ends {missing} bytes before its header says")
-        return None
+        if header is None:
+            return None
+        self.notes.extend(header.length_notes)
+        return _with_length(source.read(), header) if header.streaming and header.declared == 0 else None
 
     def __iter__(self) -> Iterator[npt.NDArray[np.float32]]:
         buffer = np.empty((BLOCK_FRAMES, self.channels), np.float32)
@@ -133,7 +130,9 @@ def _open(source: Source, repaired: bytes | None = None) -> soundfile.SoundFile:
         pass
     # soundfile takes a file that is named .raw for headerless, whatever is in it
     if repaired is None and isinstance(source, PathSource) and source.path.suffix.lower() != ".raw":
-        where: str | _Bytes = str(source.path)  # libsndfile's own reading is faster than a Python file's
+        # libsndfile's own reading is faster than a Python file's. As bytes, since soundfile cannot encode every
+        # name that is no UTF-8; but Windows takes bytes for the old code page's.
+        where: str | bytes | _Bytes = str(source.path) if os.name == "nt" else os.fsencode(source.path)
     else:
         where = _Bytes(source.read() if repaired is None else repaired)
     try:

@@ -31,6 +31,9 @@ SILENT_PEAK = 2.0**-23
 DC_PART = 0.1
 """A constant offset of over this part of the RMS matters: speech has next to nothing below 50 Hz."""
 
+WILD_PEAK = 2.0**40
+"""Beyond it the squares of four hours of samples could overflow float32; such a waveform is scaled down first."""
+
 _DC_MIN_SAMPLES = 1_600  # 0.1 s at 16 kHz; in less, the mean is the speech's own
 
 
@@ -60,11 +63,12 @@ def normalize(waveform: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32
             raise AudioDecodeError("not one sample of the audio is a finite number; check how it was made")
         changes.append(f"set {waveform.size - np.count_nonzero(finite)} non-finite samples to 0")
         waveform = np.where(finite, waveform, np.float32(0))
+    if _peak(waveform) > WILD_PEAK:
+        waveform = _scaled_down(waveform, changes)
     waveform = _without_dc(waveform, changes)
     peak = _peak(waveform)
     if peak > 1.0:
-        changes.append(f"scaled peak {peak:.3g} to 1.0")
-        waveform = np.clip(waveform * np.float32(1 / peak), np.float32(-1), np.float32(1))
+        waveform = _scaled_down(waveform, changes)
     elif SILENT_PEAK < peak < QUIET_PEAK:
         gain = min(RAISED_PEAK / peak, MAX_GAIN)
         changes.append(f"raised {20 * math.log10(gain):.1f} dB")
@@ -72,12 +76,18 @@ def normalize(waveform: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32
     return waveform, changes
 
 
+def _scaled_down(waveform: npt.NDArray[np.float32], changes: list[str]) -> npt.NDArray[np.float32]:
+    peak = _peak(waveform)
+    changes.append(f"scaled peak {peak:.3g} to 1.0")
+    return np.clip(waveform * np.float32(1 / peak), np.float32(-1), np.float32(1))
+
+
 def _without_dc(waveform: npt.NDArray[np.float32], changes: list[str]) -> npt.NDArray[np.float32]:
     if waveform.size < _DC_MIN_SAMPLES:
         return waveform
     mean = float(waveform.mean(dtype=np.float64))
     power = float(np.dot(waveform, waveform)) / waveform.size
-    if not math.isfinite(power) or abs(mean) <= SILENT_PEAK or mean * mean <= DC_PART**2 * (power - mean * mean):
+    if abs(mean) <= SILENT_PEAK or mean * mean <= DC_PART**2 * (power - mean * mean):
         return waveform
     changes.append(f"removed DC {mean:.2g}")
     return waveform - np.float32(mean)

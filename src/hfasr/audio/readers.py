@@ -1,5 +1,5 @@
 """
-Give a source's samples block by block: from libsndfile, PyAV, or the caller's own array.
+Give a source's samples block by block: from a plain WAV file, libsndfile, PyAV, or the caller's own array.
 """
 
 from __future__ import annotations
@@ -81,6 +81,12 @@ def open_reader(source: Source) -> Reader:
         return av_reader(source)
     if container.name in _NOISY and (av_reader := _av_reader()) is not None:
         return av_reader(source)
+    if container.name == "wav":
+        from .pcm import pcm_reader
+
+        reader = pcm_reader(source)
+        if reader is not None:
+            return reader
     from .libsndfile import SoundFileReader
 
     try:
@@ -89,9 +95,9 @@ def open_reader(source: Source) -> Reader:
         av_reader = _av_reader()
         if av_reader is None:
             raise
-        reader = av_reader(source)
-        reader.notes.append("decoded by PyAV, as libsndfile could not open it")
-        return reader
+        fallback = av_reader(source)
+        fallback.notes.append("decoded by PyAV, as libsndfile could not open it")
+        return fallback
 
 
 def _av_reader() -> type[AVReader] | None:

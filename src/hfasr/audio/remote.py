@@ -53,6 +53,8 @@ def check_store(url: str, scheme: str, *, allow_paths: bool, allow_private: bool
             f"{shown}:// may lead into a private network or to local files; pass a path or the bytes, "
             "or set allow_private_urls=True"
         )
+    if "::" in url:  # anywhere: what follows is the next link of a chain for fsspec, and may be file://
+        raise AudioURLError(f"this {shown}:// URL chains stores by ::; set allow_private_urls=True to allow that")
     host = url.split("://", 1)[1].partition("/")[0].rpartition("@")[2].lower()
     if ":" in host or ("@" in url and "." in host and not host.endswith(_AZURE_HOSTS)):
         raise AudioURLError(f"this {shown}:// URL names a host of its own; set allow_private_urls=True to allow that")

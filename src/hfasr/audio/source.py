@@ -84,18 +84,19 @@ class Source(Protocol):
         ...
 
     def info(self) -> AudioInfo:
-        """Look at the header, without decoding. Never fails: what is damaged is unknown."""
+        """Look at the header, once and without decoding. Never fails: what is damaged is unknown."""
         ...
 
 
 class BytesSource:
     """A whole file in memory."""
 
-    __slots__ = ("_data", "_sha256", "container", "name", "size")
+    __slots__ = ("_data", "_info", "_sha256", "container", "name", "size")
 
     def __init__(self, data: bytes, *, name: str) -> None:
         self._data = data
         self._sha256: str | None = None
+        self._info: AudioInfo | None = None
         self.name = name
         self.size = len(data)
         self.container: Container = identify(lambda offset, n: data[offset : offset + n], name)
@@ -112,21 +113,24 @@ class BytesSource:
         return self._sha256
 
     def info(self) -> AudioInfo:
-        from .headers import look
+        if self._info is None:
+            from .headers import look
 
-        return look(self)
+            self._info = look(self)
+        return self._info
 
 
 class PathSource:
     """A file on disk, which is never read into memory as a whole unless it is sent as it is."""
 
-    __slots__ = ("_check", "_sha256", "container", "name", "path", "size")
+    __slots__ = ("_check", "_info", "_sha256", "container", "name", "path", "size")
 
     def __init__(self, path: Path, *, check: Callable[[], None]) -> None:
         self.path = path
         self.name = short_name(path.name)
         self._check = check
         self._sha256: str | None = None
+        self._info: AudioInfo | None = None
         with self.open() as file:
 
             def read_at(offset: int, n_bytes: int) -> bytes:
@@ -165,9 +169,11 @@ class PathSource:
         return self._sha256
 
     def info(self) -> AudioInfo:
-        from .headers import look
+        if self._info is None:
+            from .headers import look
 
-        return look(self)
+            self._info = look(self)
+        return self._info
 
 
 class WaveformSource:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from hfasr.errors import APIConnectionError, AudioURLError
+from hfasr.errors import APIConnectionError, APIError, AudioURLError
 
 from .addresses import check_url
 from .source import MAX_INPUT_BYTES, short_name
@@ -53,8 +53,8 @@ async def fetch(url: str, io: AudioIO, *, allow_private: bool = False) -> tuple[
         The body, at most `MAX_INPUT_BYTES` long, and a short name for messages.
 
     Raises:
-        AudioURLError: Refused, unreachable, another status than 2xx, too many redirects, too large, or
-            of a type that is not audio.
+        AudioURLError: Refused, unreachable, another status than 2xx, too many redirects, cut off, too
+            large, or of a type that is not audio.
     """
     for _ in range(MAX_REDIRECTS + 1):
         check_url(url, allow_private=allow_private)
@@ -62,6 +62,11 @@ async def fetch(url: str, io: AudioIO, *, allow_private: bool = False) -> tuple[
             response = await io.get(url, allow_private=allow_private, max_bytes=MAX_INPUT_BYTES)
         except APIConnectionError as error:
             raise AudioURLError(f"{shown(url)} cannot be fetched: {error}") from error
+        except APIError as error:  # it speaks of a model's server, so its words are of no use here
+            raise AudioURLError(
+                f"{shown(url)} answered, but its body was cut off, damaged or over {MAX_INPUT_BYTES} bytes; "
+                "try again, or download it yourself and pass its path"
+            ) from error
         if response.status_code not in _REDIRECTS:
             return _body(url, response), _name(url)
         url = _target(url, response)

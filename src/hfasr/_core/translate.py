@@ -29,15 +29,18 @@ def translate(error: BaseException, url: str) -> HfasrError:
     """
     Turn what a client raised for *url* into a typed error, with the original as its cause.
 
-    ``LocalProtocolError`` and ``UnicodeEncodeError`` hold the Authorization header: they are
-    neither quoted nor kept as a cause.
+    ``LocalProtocolError`` and ``UnicodeEncodeError`` hold the Authorization header, and httpx's
+    errors the whole request: they are not kept as a cause.
     """
     if isinstance(error, HfasrError):
         return error
     typed = _typed(error, urlsplit(url).netloc or "the server")
-    secret = any(isinstance(link, UnicodeError) or "LocalProtocolError" in _names(link) for link in _chain(error))
-    typed.__cause__ = None if secret else error
+    typed.__cause__ = None if any(map(_is_secret, _chain(error))) else error
     return typed
+
+
+def _is_secret(error: BaseException) -> bool:
+    return isinstance(error, UnicodeError) or "LocalProtocolError" in _names(error) or hasattr(error, "_request")
 
 
 def _typed(error: BaseException, host: str) -> HfasrError:

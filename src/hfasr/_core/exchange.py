@@ -1,0 +1,158 @@
+"""Requests of one route: credentials, redirects, the log of attempts, and what must not leak."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urljoin
+
+from hfasr._hosted.failures import diagnose
+from hfasr._hosted.replies import request_id
+from hfasr._hosted.servers import origin
+from hfasr.errors import (
+    APIConnectionError,
+    APIResponseError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    HfasrError,
+    NotFoundError,
+)
+
+from .context import user_agent
+from .http import Reach
+
+if TYPE_CHECKING:
+    from hfasr._hosted.dialect import Failure, Server
+    from hfasr.wire import Request, Response
+
+    from .context import CallContext
+    from .routes import HostedRoute
+
+__all__ = ["Exchange"]
+
+Text = TypeVar("Text", str, str | None)
+
+_MAX_REDIRECTS = 3
+_REACH = Reach()
+
+
+class Exchange:
+    """Sends the requests of one call over one route, until *expires* on the call's clock."""
+
+    def __init__(self, call: CallContext, route: HostedRoute, expires: float | None) -> None:
+        self._call = call
+        self._route = route
+        self._expires = expires
+        self._token: str | None = None
+
+    def left(self) -> float | None:
+        """Return the seconds that this route may still use, ``None`` for no limit; may be negative."""
+        return None if self._expires is None else self._expires - self._call.io.clock.now()
+
+    async def send(self, request: Request, server: Server) -> Response:
+        """
+        Send *request* with credentials, following redirects of the same server, and record it.
+
+        Raises:
+            APIError: No answer, or a redirect that is not followed.
+        """
+        request = replace(request, headers={**request.headers, **await self._headers(server)})
+        for _ in range(_MAX_REDIRECTS + 1):
+            response = await self._send_once(request)
+            if response.status_code not in {301, 302, 303, 307, 308}:
+                return response
+            request = self._redirected(request, response)
+        raise APIConnectionError(f"{server.name} redirects in circles; correct the address", permanent=True)
+
+    async def _send_once(self, request: Request) -> Response:
+        call, began = self._call, self._call.io.clock.now()
+        left = self.left()
+        if left is not None and left <= 0:
+            raise APITimeoutError("the time for this route was used up before the request could be sent")
+        try:
+            response = await call.io.send(request, timeout=call.config.timeout, expires_in=left, reach=_REACH)
+        except HfasrError as error:
+            self._hide_token(error)
+            status = getattr(error, "status_code", None)
+            call.record(self._route.name, began, status=status, error=type(error).__name__)
+            raise
+        found = self._without_token(request_id(response))
+        call.record(self._route.name, began, status=response.status_code, error=None, request_id=found)
+        return response
+
+    def failed(self, error: HfasrError) -> None:
+        """Name *error* in the attempt that was just recorded as answered, and hide the token in it."""
+        self._hide_token(error)
+        self._call.attempts[-1] = replace(self._call.attempts[-1], error=type(error).__name__)
+
+    def diagnose(self, response: Response, server: Server, duration: float | None) -> Failure:
+        """Say what a failed *response* means, and forget what it proves wrong."""
+        failure = diagnose(response, server, wall=self._call.io.clock.wall(), duration=duration)
+        self.failed(failure.error)
+        if isinstance(failure.error, NotFoundError):
+            self._call.shared.dialects.pop(self._route.base_url, None)  # another server may stand there now
+        if isinstance(failure.error, AuthenticationError):
+            self._call.shared.forget_token()
+        return failure
+
+    def _redirected(self, request: Request, response: Response) -> Request:
+        status, location = response.status_code, response.headers.get("location", "")
+        try:
+            target = urljoin(request.url, location)
+            same = location != "" and origin(target) == origin(request.url)
+        except ValueError:
+            target, same = "", False
+        if same and status in {307, 308}:
+            return replace(request, url=target)
+        where = "another server" if location and not same else "a page"
+        error = APIStatusError(
+            f"{self._route.name} answered {status} and points to {where}, where neither audio nor token is sent; "
+            "set base_url= (or router_url=) to the right address",
+            status_code=status,
+            request_id=request_id(response),
+        )
+        self.failed(error)
+        raise error
+
+    async def _headers(self, server: Server) -> dict[str, str]:
+        config = self._call.config
+        headers = {"user-agent": user_agent(), "x-amzn-trace-id": str(uuid.uuid4())}
+        self._token = await self._find_token()
+        if self._token:
+            headers["authorization"] = f"Bearer {self._token}"
+        if config.bill_to and self._route.behind_router:
+            headers["x-hf-bill-to"] = config.bill_to
+        if server.endpoint:
+            headers["x-scale-up-timeout"] = str(self._hold_s())
+        return headers
+
+    def _hold_s(self) -> int:
+        """Return how long an endpoint's proxy may hold the request: less than we wait for an answer."""
+        left, config = self.left(), self._call.config
+        limits = [config.timeout, config.retry.loading_timeout, *([] if left is None else [left])]
+        return max(1, int(min(limits) * 0.9))
+
+    async def _find_token(self) -> str | None:
+        route, shared = self._route, self._call.shared
+        token = route.explicit_token
+        if token is None and route.finds_token:
+            token = shared.known_token or await self._call.io.offload(shared.find_token)
+        if token is None and route.needs_token:
+            raise AuthenticationError(
+                "no Hugging Face token was found: run `hf auth login` or set HF_TOKEN, "
+                'or choose a local engine such as backend="pocketsphinx"',
+                status_code=401,
+            )
+        return token
+
+    def _hide_token(self, error: HfasrError) -> None:
+        """Take out the token that a server has echoed, whatever it looks like."""
+        error.args = tuple(self._without_token(arg) if isinstance(arg, str) else arg for arg in error.args)
+        if isinstance(error, APIStatusError | APIResponseError):
+            error.body = self._without_token(error.body)
+            error.request_id = self._without_token(error.request_id)
+
+    def _without_token(self, text: Text) -> Text:
+        return text if text is None or self._token is None else text.replace(self._token, "***")
