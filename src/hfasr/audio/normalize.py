@@ -79,7 +79,7 @@ def normalize(waveform: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32
 def _scaled_down(waveform: npt.NDArray[np.float32], changes: list[str]) -> npt.NDArray[np.float32]:
     peak = _peak(waveform)
     changes.append(f"scaled peak {peak:.3g} to 1.0")
-    return np.clip(waveform * np.float32(1 / peak), np.float32(-1), np.float32(1))
+    return waveform / np.float32(peak)
 
 
 def _without_dc(waveform: npt.NDArray[np.float32], changes: list[str]) -> npt.NDArray[np.float32]:

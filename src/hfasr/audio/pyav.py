@@ -6,14 +6,17 @@ Imported only where needed; raises `ImportError` where the extra ``av`` is not i
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
 import av.error
 import numpy as np
 
-from hfasr.errors import AudioDecodeError, AudioError, UnsupportedAudioError
+from hfasr.errors import AudioDecodeError, HfasrError, UnsupportedAudioError
 
 from .readers import BLOCK_FRAMES, shortfall
 from .source import AudioInfo
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AVReader", "info"]
 
+_WIDE = {"s64", "s64p"}  # 64-bit integers, of which PyAV makes no arrays
+_FAILURES = (av.error.FFmpegError, OSError, ValueError, LookupError)  # what PyAV raises for damaged files
+
 
 class AVReader:
     """
@@ -43,19 +49,21 @@ class AVReader:
         self._n_damaged = 0
         self._n_packets = 0
         self.notes: list[str] = []
+        self._to_float: Any = None
         self._handle = source.open()
         try:
             self._container, stream = _open(source, self._handle)
             self._frames = self._decode(stream)
             self._first: Any = next(self._frames, None)
+            with _typed(self._name):
+                # The first frame knows better than the header: HE-AAC's says half the rate.
+                described = stream if self._first is None else self._first
+                self.sampling_rate: int = int(described.rate or 0)
+                self.channels: int = len(described.layout.channels)
+                duration = _duration(self._container, stream)
         except BaseException:
             self._handle.close()
             raise
-        # The first frame knows better than the header: HE-AAC's says half the rate.
-        described = stream if self._first is None else self._first
-        self.sampling_rate: int = int(described.rate or 0)
-        self.channels: int = len(described.layout.channels)
-        duration = _duration(self._container, stream)
         self.n_frames: int | None = round(duration * self.sampling_rate) if duration else None
 
     def __iter__(self) -> Iterator[npt.NDArray[np.float32]]:
@@ -82,28 +90,33 @@ class AVReader:
 
         A file with as many bad packets as good ones is not worth a transcript.
         """
-        try:
-            for packet in self._container.demux(stream):
+        with _typed(self._name):
+            for packet in self._packets(stream):
                 self._n_packets += 1
                 try:
                     yield from packet.decode()
                 except av.error.InvalidDataError:
                     self._n_damaged += 1
-        except (av.error.FFmpegError, ValueError) as error:
-            raise self._damaged() from error
         if self._n_damaged * 2 > self._n_packets:
-            raise self._damaged()
+            raise _damaged(self._name)
 
-    def _damaged(self) -> AudioDecodeError:
-        return AudioDecodeError(f"{self._name} is damaged or cut off; record or download it again")
+    def _packets(self, stream: Any) -> Iterator[Any]:
+        try:
+            yield from self._container.demux(stream)
+        except IndexError:  # PyAV fails to flush streams that appeared on the way, after it has flushed ours
+            return
 
     def _samples(self, frame: Any) -> npt.NDArray[np.float32]:
         if frame.rate != self.sampling_rate or len(frame.layout.channels) != self.channels:
             raise AudioDecodeError(
                 f"{self._name} changes its rate or channels on the way; convert it to FLAC and try again"
             )
-        samples = scaled(frame.to_ndarray())  # planar: (channels, n); packed: (1, n * channels)
-        return samples.T if frame.format.is_planar else samples.reshape(-1, self.channels)
+        with _typed(self._name):
+            if frame.format.name in _WIDE:
+                self._to_float = self._to_float or av.AudioResampler(format="fltp")
+                (frame,) = self._to_float.resample(frame)
+            samples = scaled(frame.to_ndarray())  # planar: (channels, n); packed: (1, n * channels)
+            return samples.T if frame.format.is_planar else samples.reshape(-1, self.channels)
 
     def __enter__(self) -> Self:
         return self
@@ -124,19 +137,51 @@ def info(source: Source) -> AudioInfo:
     """
     with source.open() as file:
         container, stream = _open(source, file)
-        with container:
+        with container, _typed(source.name):
             return AudioInfo(_duration(container, stream), stream.rate or None, stream.channels or None)
 
 
-def _open(source: Source, file: Any) -> tuple[Any, Any]:
+class _File:
+    """A file for FFmpeg. A wild seek fails there, with FFmpeg's own word for it, not in a traceback on stderr."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read = file.read
+        self.tell = file.tell
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError):
+            return -errno.EINVAL
+
+
+@contextmanager
+def _typed(name: str) -> Iterator[None]:
+    """Raise what PyAV raises about the file *name* as our own error."""
+    try:
+        yield
+    except HfasrError:  # ours are some of those, too
+        raise
+    except av.error.DemuxerNotFoundError as error:
+        raise UnsupportedAudioError(
+            f"{name} is of a kind that this FFmpeg does not read; convert it to FLAC"
+        ) from error
+    except _FAILURES as error:
+        raise _damaged(name) from error
+
+
+def _damaged(name: str) -> AudioDecodeError:
+    return AudioDecodeError(f"{name} is damaged or cut off; record or download it again")
+
+
+def _open(source: Source, file: BinaryIO) -> tuple[Any, Any]:
     """Open the container; return it and its first audio stream."""
     demuxer = source.container.demuxer if source.container else None
     if demuxer is None:
         raise UnsupportedAudioError(f"{source.name} is of a kind that nobody here decodes; convert it to FLAC")
-    try:
-        container = av.open(file, mode="r", format=demuxer, metadata_errors="ignore")
-    except (av.error.FFmpegError, ValueError) as error:
-        raise _damaged(source, error) from error
+    with _typed(source.name):
+        container = av.open(_File(file), mode="r", format=demuxer, metadata_errors="ignore")
     if not container.streams.audio:
         container.close()
         raise UnsupportedAudioError(f"{source.name} has no sound in it, only pictures; pass audio")
@@ -145,12 +190,6 @@ def _open(source: Source, file: Any) -> tuple[Any, Any]:
         container.close()
         raise UnsupportedAudioError(f"{source.name} holds a codec that FFmpeg does not know; convert it to FLAC")
     return container, stream
-
-
-def _damaged(source: Source, error: Exception) -> AudioError:
-    if isinstance(error, av.error.DemuxerNotFoundError):
-        return UnsupportedAudioError(f"{source.name} is of a kind that this FFmpeg does not read; convert it to FLAC")
-    return AudioDecodeError(f"{source.name} is damaged or cut off; record or download it again")
 
 
 def _duration(container: Any, stream: Any) -> float | None:
