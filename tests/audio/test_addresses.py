@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 
 from hfasr.audio import check_url, is_public
@@ -14,10 +16,15 @@ PRIVATE = [
     "100.64.0.1",
     "127.0.0.1",
     "127.255.255.254",
+    "168.63.129.16",
     "169.254.169.254",
     "172.16.0.1",
     "172.31.255.255",
+    "192.0.0.1",
+    "192.0.0.9",
+    "192.0.0.192",
     "192.0.2.1",
+    "192.88.99.1",
     "192.168.1.1",
     "198.18.0.1",
     "224.0.0.1",
@@ -29,6 +36,14 @@ PRIVATE = [
     "::127.0.0.1",
     "::ffff:127.0.0.1",
     "::ffff:10.0.0.1",
+    "::ffff:168.63.129.16",
+    "64:ff9b::192.0.0.192",
+    "100::1",
+    "100:0:0:1::1",
+    "2001:1::1",
+    "2001:3::1",
+    "2001:20::1",
+    "5f00::1",
     "64:ff9b::7f00:1",
     "64:ff9b::169.254.169.254",
     "64:ff9b:1::7f00:1",
@@ -53,7 +68,11 @@ PRIVATE = [
 PUBLIC = [
     "1.1.1.1",
     "8.8.8.8",
+    "168.63.129.17",
     "172.32.0.1",
+    "192.0.1.1",
+    "192.88.100.1",
+    "2001:200::1",
     "100.128.0.1",
     "2606:4700:4700::1111",
     "::ffff:8.8.8.8",
@@ -182,3 +201,15 @@ def test_literals_are_read_as_resolvers_read_them() -> None:
         "010.8.8.8": "8.8.8.8",
     }
     assert {form: literal_address(form) for form in forms} == forms
+
+
+@pytest.mark.parametrize(
+    "ip",
+    ["192.0.0.8", "192.88.99.1", "168.63.129.16", "2001:1::1", "2001:30::1", "2001:db8::1", "3fff::1", "5f00::1"],
+)
+@pytest.mark.parametrize("is_global", [True, False])
+def test_no_release_of_python_decides_about_these(monkeypatch: pytest.MonkeyPatch, ip: str, is_global: bool) -> None:
+    """What the interpreter's registry says of the blocks in which releases differ does not matter."""
+    for kind in (ipaddress.IPv4Address, ipaddress.IPv6Address):
+        monkeypatch.setattr(kind, "is_global", is_global)
+    assert not is_public(ip)

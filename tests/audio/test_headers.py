@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hfasr.audio import AudioInfo
-from hfasr.audio.headers import wav_header
+from hfasr.audio import AudioInfo, Source, headers, mpeg
+from hfasr.audio.headers import mp3_info, wav_header
 from hfasr.audio.source import PathSource, WaveformSource
 from tests.audio.kit import encode, encode_av, hide_av, source, tone
 
@@ -127,3 +127,41 @@ def test_compressed_wav_without_a_fact_chunk_is_measured_by_its_byte_rate() -> N
     assert source(bytes(wav)).info().duration == 0.5
     wav[28:32] = bytes(4)
     assert source(bytes(wav)).info() == AudioInfo(None, 8_000, 1)
+
+
+@pytest.mark.parametrize("name", ["FLAC", "WAV", "MP3"])
+def test_a_header_is_read_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    """Whoever asks again gets the same answer."""
+    looked = 0
+    look = headers.look
+
+    def counted(given: Source) -> AudioInfo:
+        nonlocal looked
+        looked += 1
+        return look(given)
+
+    monkeypatch.setattr(headers, "look", counted)
+    path = tmp_path / "tone"
+    path.write_bytes(encode(tone(), format=name))
+    for given in (source(path.read_bytes()), PathSource(path, check=lambda: None)):
+        looked = 0
+        assert given.info() is given.info()
+        assert looked == 1
+
+
+def test_a_long_mp3_is_not_walked_to_its_end() -> None:
+    """After 65 536 frames the rest is reckoned from its size, which is exact for one bit rate."""
+    header = bytes.fromhex("ffe318c4")  # MPEG-2.5 layer III, 8 kHz mono, 8 kbit/s: the smallest frames
+    frame = mpeg.parse_frame(header)
+    assert frame is not None
+    n_reads = 0
+
+    class Counted(io.BytesIO):
+        def read(self, n_bytes: int | None = -1, /) -> bytes:
+            nonlocal n_reads
+            n_reads += 1
+            return super().read(n_bytes)
+
+    info = mp3_info(Counted((header + bytes(frame.length - 4)) * 200_000))
+    assert info == AudioInfo(200_000 * frame.n_samples / 8_000, 8_000, 1)
+    assert n_reads < 65_600

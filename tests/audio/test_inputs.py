@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import io
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import anyio
 import numpy as np
 import pytest
 
-from hfasr.audio import decode
+from hfasr.audio import decode, sniff
 from hfasr.audio.files import AsyncChunks
 from hfasr.errors import (
     AudioError,
@@ -25,11 +26,12 @@ from hfasr.errors import (
 )
 from hfasr.testing import ToneSpeech
 from hfasr.types import Audio
-from tests.audio.kit import Colour, encode, tone
+from tests.audio.kit import Colour, Pages, encode, tone
 
 SPEECH = ToneSpeech()
 WORDS = SPEECH.say("red boat")
 WAV = encode(WORDS)
+LARGE = encode(tone(duration=20))  # 640 kB
 
 
 def chunks() -> Iterator[bytes | bytearray | memoryview]:
@@ -200,8 +202,6 @@ def test_async_chunks_must_be_bytes() -> None:
     async def text() -> AsyncIterator[str]:
         yield "RIFF"
 
-    from tests.audio.kit import Pages
-
     with pytest.raises(TypeError, match='open\\(path, "rb"\\)'):
         Colour("asyncio", Pages()).load(text())
 
@@ -316,7 +316,6 @@ def test_what_is_not_audio_is_refused_by_name(sync: Colour, tmp_path: Path) -> N
 
 def test_async_files_keep_to_the_rules(path: Path) -> None:
     """An async file that fails, is endless, or cannot seek is treated like an ordinary one."""
-    from tests.audio.kit import Pages
 
     class AsyncFile:
         def __init__(self, *blocks: Any) -> None:
@@ -358,3 +357,31 @@ def test_async_generators_are_closed(path: Path) -> None:
 
     assert anyio.run(read_one) == WAV
     assert closed
+
+
+@pytest.mark.parametrize(("data", "elsewhere"), [(WAV, False), (LARGE, True)], ids=["small", "large"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda data: data,
+        bytearray,
+        lambda data: memoryview(data).cast("h"),
+        io.BytesIO,
+        lambda data: {"bytes": data, "path": None},
+    ],
+    ids=["bytes", "bytearray", "memoryview", "file", "dict"],
+)
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+def test_much_is_recognised_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch, pages: Pages, colour: str, make: Any, data: bytes, elsewhere: bool
+) -> None:
+    """Only little is recognised on the event loop."""
+    threads: list[int] = []
+
+    def identify(read_at: Any, name: str) -> Any:
+        threads.append(threading.get_ident())
+        return sniff.identify(read_at, name)
+
+    monkeypatch.setattr("hfasr.audio.source.identify", identify)
+    assert Colour(colour, pages).load(make(data)).read() == data
+    assert (threads != [threading.get_ident()]) is elsewhere

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hfasr.audio import decode
+from hfasr.audio.files import open_path
 from hfasr.audio.source import PathSource
 from hfasr.errors import AudioDecodeError, AudioNotFoundError
 from tests.audio.kit import encode, encode_av, hide_av, source, tone
@@ -141,3 +143,14 @@ def test_a_file_that_is_gone_is_not_damaged(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(AudioNotFoundError):
         decode(gone)
+
+
+@pytest.mark.parametrize("name", ["é😀.flac".encode(), b"\xff\xfe.flac"])
+def test_names_need_not_be_unicode(tmp_path: Path, name: bytes) -> None:
+    """A file name is bytes on Linux, and any of them will do."""
+    path = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118  # pathlib takes no bytes
+    try:
+        Path(os.fsdecode(path)).write_bytes(encode(tone(), format="FLAC"))
+    except (OSError, ValueError):
+        pytest.skip("this system's file names are Unicode")
+    assert decode(open_path(path, lambda: None)).duration == 0.5

@@ -111,3 +111,15 @@ def test_the_input_is_not_changed(waveform: Floats) -> None:
     np.testing.assert_array_equal(waveform, kept)
     assert normalize(result)[1] == []
     assert result.dtype == np.float32
+
+
+@pytest.mark.parametrize("level", [1e13, 1e25, 3.4e38])
+@pytest.mark.parametrize("offset", [0.0, 0.5])
+def test_wild_levels_are_scaled_like_others(level: float, offset: float) -> None:
+    """Floats whose squares are beyond float32 give the same sound as sane ones, without a warning."""
+    wild = ((tone(level=0.25) + np.float32(offset)) * np.float64(level)).astype(np.float32)
+    result, changes = normalize(wild)
+    assert np.corrcoef(result, tone())[0, 1] > 0.999
+    assert 0.3 < np.abs(result).max() <= 1
+    assert abs(result.mean()) < 1e-3
+    assert changes[0].startswith("scaled peak")

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import io
+import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hfasr.audio import decode
+from hfasr.audio.source import PathSource
 from hfasr.errors import AudioDecodeError, AudioTooLongError, UnsupportedAudioError
-from tests.audio.kit import encode_av, heard, source, tone
+from tests.audio.kit import encode, encode_av, heard, source, tone
 
 av = pytest.importorskip("av", reason="needs the extra av")
 
@@ -106,3 +109,56 @@ def test_packed_samples_are_split_into_channels() -> None:
         output.mux(stream.encode(None))
     decoded = decode(source(file.getvalue()), channels=1)
     np.testing.assert_allclose(decoded.audio.waveform, tone(700), atol=1e-4)
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_64_bit_integers_are_heard(n_channels: int) -> None:
+    """PyAV makes no arrays of them, but they are audio like any other."""
+    samples = np.stack([tone(300), tone(700)][-n_channels:], axis=1)
+    data = (samples.astype(np.float64) * 2.0**63).astype("<i8").tobytes()
+    frame_bytes = 8 * n_channels
+    layout = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, n_channels, 16_000, 16_000 * frame_bytes, frame_bytes, 64)
+    wav = (
+        b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVE" + layout + struct.pack("<4sI", b"data", len(data)) + data
+    )
+    decoded = decode(source(wav), channels=n_channels - 1)
+    np.testing.assert_allclose(decoded.audio.waveform, tone(700), atol=1e-6)
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_a_wild_seek_is_damage(tmp_path: Path, capfd: pytest.CaptureFixture[str], on_disk: bool) -> None:
+    """A chunk that claims to be larger than any file is damage, of which nothing is printed."""
+    data = bytearray(encode(tone(duration=1), format="CAF"))
+    data[56:60] = b"\x7f\xff\xff\xff"
+    path = tmp_path / "wild.caf"
+    path.write_bytes(data)
+    given = PathSource(path, check=lambda: None) if on_disk else source(bytes(data))
+    with pytest.raises(AudioDecodeError, match="damaged or cut off"):
+        decode(given)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_stream_that_appears_on_the_way_is_no_obstacle() -> None:
+    """One wrong bit can make a packet of MPEG-TS a stream of its own, over which PyAV stumbles at the end."""
+    data = bytearray(encode_av(tone(duration=2, sampling_rate=48_000), 48_000, container="mpegts", codec="mp2"))
+    starts = range(len(data) // 376 * 188, len(data), 188)  # packets of the second half
+    at = next(at for at in starts if (data[at + 1], data[at + 2]) == (0x41, 0x00))  # a start in stream 0x100
+    data[at + 2] ^= 0x08
+    decoded = decode(source(bytes(data)))
+    assert decoded.duration == pytest.approx(2, abs=0.1)
+    assert heard(decoded.audio.waveform, 16_000)[0] == pytest.approx(440, abs=2)
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), LookupError("no such stream")])
+def test_whatever_reading_raises_is_typed(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """A disk that fails under PyAV, for one, comes out as an error of ours."""
+    given = source(m4a())
+
+    class Broken(io.BytesIO):
+        def read(self, _n_bytes: int | None = -1, /) -> bytes:
+            raise error
+
+    monkeypatch.setattr("hfasr.audio.source.BytesSource.open", lambda _source: Broken())
+    with pytest.raises(AudioDecodeError) as caught:
+        decode(given)
+    assert caught.value.__cause__ is error

@@ -68,6 +68,8 @@ def test_cloud_stores_are_allowed(scheme: str) -> None:
         "simplecache::file:///etc/passwd",
         "zip://a.wav::s3://bucket/a.zip",
         "simplecache::s3://bucket/a.wav",
+        "s3://bucket/a.wav::file:///etc/passwd",
+        "hf://datasets/a/b::memory",
         "s3://169.254.169.254:80/a.wav",
         "s3://key@host.example.com/a.wav",
         "abfs://container@127.0.0.1/a.wav",
@@ -110,3 +112,8 @@ def test_a_deadline_comes_through(sync: Colour, url: str) -> None:
     sync.check = expire
     with pytest.raises(DeadlineExceededError):
         sync.load(url, allow_private_urls=True)
+
+
+def test_chains_can_be_allowed() -> None:
+    """With allow_private_urls=True, what fsspec makes of :: is the caller's."""
+    check_store("s3://bucket/a.zip::file:///tmp/b", "s3", allow_paths=True, allow_private=True)

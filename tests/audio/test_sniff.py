@@ -233,3 +233,12 @@ def test_python_s_own_wav_is_recognised() -> None:
         writer.setparams((1, 2, 8_000, 0, "NONE", ""))
         writer.writeframes(bytes(100))
     assert kind(file.getvalue()).name == "wav"
+
+
+def test_handlers_are_counted_up_to_a_bound() -> None:
+    """Megabytes of handlers do not hold up the event loop: what stands behind the 64th is not looked at."""
+    handler = b"hdlr" + bytes(8) + b"soun"
+    for n_handlers, name in ((63, "mp4"), (64, "m4a")):
+        index = b"moov" + n_handlers * handler + b"hdlr" + bytes(8) + b"vide"
+        data = b"\0\0\0\x0cftypM4A " + (len(index) + 4).to_bytes(4, "big") + index
+        assert kind(data).name == name

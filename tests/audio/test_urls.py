@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from hfasr.audio.urls import MAX_REDIRECTS, shown
-from hfasr.errors import APIConnectionError, APITimeoutError, AudioURLError, EmptyAudioError, UnsupportedAudioError
+from hfasr.errors import (
+    APIConnectionError,
+    APIResponseError,
+    APITimeoutError,
+    AudioURLError,
+    EmptyAudioError,
+    UnsupportedAudioError,
+)
 from hfasr.wire import Response
 from tests.audio.kit import Colour, Pages, encode, tone
 
@@ -139,3 +146,13 @@ def test_messages_stay_short() -> None:
     """A long path is cut, a malformed URL is not shown at all."""
     assert len(shown("https://example.com/" + "a" * 1_000)) == 120
     assert shown("http://[::1/") == "the URL"
+
+
+def test_a_body_that_is_cut_off_is_an_audio_error(reader: Colour, pages: Pages) -> None:
+    """The message is about the audio's URL, not about a model's server; the cause is kept."""
+    error = APIResponseError("the server's reply was cut off; look at the server's own log")
+    pages.answers[URL] = error
+    with pytest.raises(AudioURLError, match=r"^example\.com/talks/a%20b\.wav answered, but .* cut off") as caught:
+        reader.load(URL)
+    assert "log" not in str(caught.value)
+    assert caught.value.__cause__ is error

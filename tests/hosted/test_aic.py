@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from hfasr import Audio, BadRequestError
+from hfasr import Audio, AudioDecodeError, BadRequestError, UnsupportedAudioError
 from hfasr.testing import ToneSpeech
 from tests.colours import Session
 from tests.conftest import clip
@@ -40,11 +40,22 @@ def test_arrays_arrive(session: Make, real: str) -> None:
     assert session(base_url=real).transcribe(Audio(np.stack([speech.say("blue sun")] * 2), 16_000)).text == "blue sun"
 
 
-def test_malformed_audio(session: Make, real: str) -> None:
-    """The real complaint about bad audio is understood: decoded and sent again, then raised."""
-    damaged = clip("red boat green", format="MP3")[:200]
-    with pytest.raises((BadRequestError, ValueError)):
-        session(base_url=real, dialect="hf", upload="original").transcribe(damaged)
+@pytest.mark.parametrize("upload", ["auto", "original"])
+def test_malformed_audio(session: Make, real: str, upload: str) -> None:
+    """The real complaint about bad audio is understood: it is decoded here, which fails, too, and so it is raised."""
+    flac = clip("red boat green", format="FLAC")
+    damaged = flac[:100] + bytes(len(flac) - 100)
+    with pytest.raises(BadRequestError, match=r"400: Malformed soundfile; .*cannot read this audio") as caught:
+        session(base_url=real, dialect="hf", upload=upload).transcribe(damaged)
+    assert isinstance(caught.value.__cause__, AudioDecodeError)
+    assert [(a.status, a.error) for a in caught.value.attempts] == [(400, "BadRequestError")]
+
+
+def test_no_audio(session: Make, real: str) -> None:
+    """What is no audio at all is not sent."""
+    with pytest.raises(UnsupportedAudioError) as caught:
+        session(base_url=real, dialect="hf").transcribe(clip("red boat green", format="MP3")[:200])
+    assert caught.value.attempts == ()
 
 
 def test_parameters_that_it_cannot_take(session: Make, real: str) -> None:

@@ -170,10 +170,9 @@ class AsyncHTTP:
 
             # httpx takes 60 ms to import, which must not stop the event loop.
             pool = await anyio.to_thread.run_sync(importlib.import_module, f"{__package__}.pool")
-            if self._pools is None:  # another task may have been faster
-                self._pools = pool.AsyncPools()
-        pools: AsyncPools = self._pools
-        return pools
+            made: AsyncPools = pool.AsyncPools()
+            self._pools = self._pools or made  # another task may have been faster
+        return self._pools
 
     async def send(self, request: Request, *, timeout: float, expires_in: float | None, reach: Reach) -> Response:
         """Send *request* and read the whole answer; see `IO.send`."""

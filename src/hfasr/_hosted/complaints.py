@@ -39,13 +39,13 @@ _MALFORMED = re.compile(
 _TIMESTAMPS = re.compile(r"CTC can either predict|alignment_heads|timestamps?\b|verbose_json", re.IGNORECASE)
 _PARAMETERS = (
     re.compile(r"unexpected keyword argument '(\w{1,60})'"),
-    re.compile(r"`model_kwargs` are not used by the model: \[([^\]]{1,300})\]"),
+    re.compile(r"`model_kwargs` are not used by the model: \[([^\]]{1,300})"),
     re.compile(r"cannot specify (`\w{1,40}`(?: or `\w{1,40}`)?)", re.IGNORECASE),
     re.compile(r"\b(?:unsupported|invalid|unknown) (language|task|prompt)\b", re.IGNORECASE),
     re.compile(r"\binvalid value (?:for|of) ['\"`]?(\w{1,60})", re.IGNORECASE),
     re.compile(
         r"\b(?:unsupported|unknown|unrecogni[sz]ed|invalid|extra|unexpected)(?: \w{1,20}){0,3} "
-        r"(?:parameter|argument|field)s?:? ['\"`]?(\w{1,60})",
+        r"(?:parameter|argument|field)s?(?: supplied)?:? ['\"`]?(\w{1,60})",
         re.IGNORECASE,
     ),
     re.compile(
@@ -88,12 +88,14 @@ def read_complaint(response: Response) -> Complaint:
         return Complaint(Fix.BODY)
     if _MALFORMED.search(words):
         return Complaint(Fix.DECODE)
-    if "timestamps" in parameters or (not parameters and _TIMESTAMPS.search(words)):
+    if "timestamps" in parameters:
         return Complaint(Fix.TIMESTAMPS)
     if parameters:
         return Complaint(Fix.PARAMETER, parameters)
-    if _TOO_LONG.search(words):
+    if _TOO_LONG.search(words):  # Whisper's complaint about its window speaks of times, too
         return Complaint(too_long=True)
+    if _TIMESTAMPS.search(words):
+        return Complaint(Fix.TIMESTAMPS)
     if _CONTENT_TYPE.search(words) or response.status_code == 415:
         return Complaint(Fix.BODY)
     return Complaint()

@@ -24,7 +24,7 @@ __all__ = [
 ROUTER_URL = "https://router.huggingface.co"
 DEFAULT_MODEL = "openai/whisper-large-v3"
 
-_MODEL_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_MODEL_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 _HUGGING_FACE = ("huggingface.co", "endpoints.huggingface.cloud")
 
 

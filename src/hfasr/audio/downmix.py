@@ -57,8 +57,7 @@ class Downmix:
             return block[:, 0]
         if self._pick is not None:
             return np.ascontiguousarray(block[:, self._pick])
-        with np.errstate(over="ignore"):  # of the loudest floats there are; normalize sees to the infinity
-            mono = block @ self._weights
+        mono = block @ self._weights
         self._blocks.append((_energy(mono), *(_energy(block[:, channel]) for channel in range(n_channels))))
         return mono
 

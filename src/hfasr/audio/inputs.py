@@ -99,7 +99,7 @@ async def _from_path(path: str | bytes, io: AudioIO, *, allow_paths: bool) -> So
     return await io.offload(lambda: files.open_path(path, io.check))
 
 
-async def _from_bytes(data: bytes | bytearray | memoryview, io: AudioIO, *, name: str) -> Source:
+async def _from_bytes(data: bytes | bytearray | memoryview[Any], io: AudioIO, *, name: str) -> Source:
     if memoryview(data).nbytes <= _INLINE_BYTES:
         return BytesSource(bytes(data), name=name)  # of bytes, the same object
     return await io.offload(lambda: BytesSource(bytes(data), name=name))

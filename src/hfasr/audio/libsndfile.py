@@ -7,7 +7,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
@@ -130,9 +130,9 @@ def _open(source: Source, repaired: bytes | None = None) -> soundfile.SoundFile:
         pass
     # soundfile takes a file that is named .raw for headerless, whatever is in it
     if repaired is None and isinstance(source, PathSource) and source.path.suffix.lower() != ".raw":
-        # libsndfile's own reading is faster than a Python file's. As bytes, since soundfile cannot encode every
-        # name that is no UTF-8; but Windows takes bytes for the old code page's.
-        where: str | bytes | _Bytes = str(source.path) if os.name == "nt" else os.fsencode(source.path)
+        # libsndfile's own reading is faster than a Python file's. The name goes as bytes, since soundfile cannot
+        # encode one that is no UTF-8 (and its types do not say that it takes them); Windows has only Unicode.
+        where: Any = str(source.path) if os.name == "nt" else os.fsencode(source.path)
     else:
         where = _Bytes(source.read() if repaired is None else repaired)
     try:
