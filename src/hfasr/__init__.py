@@ -2,11 +2,12 @@
 Speech to text with any model of the Hugging Face Hub.
 
 Example:
-    >>> from hfasr import ASRClient
-    >>> from hfasr.testing import FakeBackend
-    >>> with ASRClient(backend=FakeBackend("hello")) as asr:
-    ...     print(asr.transcribe(b"RIFF", deadline=5).text)  # doctest: +SKIP
-    hello
+    >>> from hfasr import ASRClient, Audio
+    >>> from hfasr.testing import FakeASRServer, ToneSpeech
+    >>> clip = Audio(ToneSpeech().say("red boat"), sampling_rate=16_000)
+    >>> with FakeASRServer() as server, ASRClient(router_url=server.router_url) as asr:
+    ...     asr.transcribe(clip).text
+    'red boat'
 """
 
 from __future__ import annotations

@@ -78,7 +78,10 @@ __all__ = [
 MAX_MESSAGE_CHARS = 500
 MAX_BODY_CHARS = 2_000
 
-_SECRETS = re.compile(r"(?:hf_|api_org_)[A-Za-z0-9_.-]{6,}|(?i:(bearer|key|basic)\s+)[A-Za-z0-9._~+/=-]{8,}")
+_SECRETS = re.compile(
+    r"(?:hf_|api_org_)[A-Za-z0-9_.-]{6,}"
+    r"|(?i:(bearer)\s+)[A-Za-z0-9._~+/=-]{8,}|(?i:(key|basic)\s+)[A-Za-z0-9._~+/=-]{16,}"
+)
 _LONG_RUNS = re.compile(r"[A-Za-z0-9+/=_-]{100,}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
 
@@ -93,11 +96,11 @@ def clean(text: str, *, limit: int = MAX_MESSAGE_CHARS) -> str:
     echoes the audio) are left out, and control characters become spaces.
 
     Example:
-        >>> clean("bad\r\nkey hf_abcdefghijkl")
-        'bad key hf_***'
+        >>> clean("bad\r\ntoken hf_abcdefghijkl")
+        'bad token hf_***'
     """
     text = text[: 100 * limit]  # a server may send megabytes: bound the work below
-    text = _SECRETS.sub(lambda match: f"{match[1]} ***" if match[1] else "hf_***", text)
+    text = _SECRETS.sub(lambda match: f"{match[1] or match[2]} ***" if match[1] or match[2] else "hf_***", text)
     text = _LONG_RUNS.sub("…", text)
     text = " ".join(_UNPRINTABLE.sub(" ", text).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
