@@ -51,7 +51,7 @@ CONSTRUCTOR = (
     "(model: 'str | None' = None, *, backend: 'str | Backend' = 'hosted', fallback: 'str | Backend | Sequence[str | Backend]' = (), "
     "provider: 'str | Sequence[str]' = 'auto', base_url: 'str | None' = None, dialect: 'DialectName' = 'auto', "
     "router_url: 'str | None' = None, token: 'str | None' = None, bill_to: 'str | None' = None, timeout: 'float' = 60.0, "
-    "deadline: 'float | None' = None, retry: 'RetryPolicy | None' = None, upload: 'UploadFormat' = 'auto', "
+    "deadline: 'float | None' = None, retry: 'RetryPolicy' = RetryPolicy(max_attempts=5, wait_initial=0.5, wait_max=8.0, max_retry_after=120.0, loading_timeout=300.0, retry_maybe_billed=True), upload: 'UploadFormat' = 'auto', "
     "channels: 'Channels' = 'mix', allow_private_urls: 'bool' = False, allow_paths: 'bool' = True, http_client: 'Any' = None) -> 'None'"
 )
 OPTIONS = [

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_MODEL", "ASRClient", "AsyncASRClient"]
 
+_DEFAULT_RETRY = RetryPolicy()
+
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
@@ -34,7 +36,7 @@ def _with_options_shown(method: F) -> F:
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=False if name == "return_timestamps" else None,
-            annotation=kind,
+            annotation=getattr(kind, "__forward_arg__", kind),  # what was written, since annotations here are text
         )
         for name, kind in TranscribeOptions.__annotations__.items()
     ]
@@ -61,7 +63,7 @@ class _Client:
         bill_to: str | None = None,
         timeout: float = 60.0,
         deadline: float | None = None,
-        retry: RetryPolicy | None = None,
+        retry: RetryPolicy = _DEFAULT_RETRY,
         upload: UploadFormat = "auto",
         channels: Channels = "mix",
         allow_private_urls: bool = False,
@@ -80,7 +82,7 @@ class _Client:
             "bill_to": bill_to,
             "timeout": timeout,
             "deadline": deadline,
-            "retry": RetryPolicy() if retry is None else retry,
+            "retry": retry,
             "upload": upload,
             "channels": channels,
             "allow_private_urls": allow_private_urls,

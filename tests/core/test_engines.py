@@ -84,8 +84,9 @@ def test_engine_by_name(session: Make, wav: bytes) -> None:
 
 def test_unknown_engine_and_model(session: Make, wav: bytes) -> None:
     """An engine or model that does not exist is named, with what there is."""
-    with pytest.raises(hfasr.BackendNotFoundError, match="pocketsphinx"):
-        session(backend="nothing").transcribe(wav)
+    for settings in ({"backend": "nothing"}, {"fallback": "pocketsphnix"}, {"fallback": ["nothing:model"]}):
+        with pytest.raises(hfasr.BackendNotFoundError, match="there is: pocketsphinx"):
+            ASRClient(**settings)
     with pytest.raises(hfasr.BackendLoadError):
         session(backend="pocketsphinx:no/such-model").transcribe(wav)
 

@@ -270,3 +270,26 @@ def test_too_long_of_unknown_length() -> None:
     failure = diagnose(Response(400, {}, json.dumps({"error": MEL}).encode()), ROUTER, wall=0.0, duration=None)
     assert type(failure.error) is AudioTooLongError
     assert "hfasr[av]" in str(failure.error)
+
+
+@pytest.mark.parametrize(
+    ("server", "status", "remedy"),
+    [
+        (ROUTER, 401, "hf auth login"),
+        (endpoint_server("https://x.eu.aws.endpoints.huggingface.cloud", None), 401, "hf auth login"),
+        (endpoint_server("http://localhost:8000", None), 401, "token="),
+        (openai_server("http://localhost:8000/v1", None), 401, "token="),
+        (openai_server("http://localhost:8000/v1", None), 404, "check base_url="),
+        (ROUTER, 404, "choose another model"),
+    ],
+)
+def test_remedies_fit_the_server(server: Server, status: int, remedy: str) -> None:
+    """What to do depends on whose server it is."""
+    failure = diagnose(Response(status, {}, b"Not Found"), server, wall=0.0, duration=None)
+    assert remedy in str(failure.error)
+
+
+def test_rate_limit_names_the_wait() -> None:
+    """A message about too many requests says how long the server asks to wait."""
+    failure = diagnose(Response(429, {"retry-after": "3600"}, b"slow down"), ROUTER, wall=0.0, duration=None)
+    assert "3600 s" in str(failure.error)

@@ -49,6 +49,7 @@ class Config:
         _string_or_none("model", self.model)
         if not isinstance(self.backend, str | Backend) or self.backend == "":
             raise TypeError('backend must be "hosted", the name of an engine, or a Backend object')
+        _known(self.backend)
         set_(self, "fallback", _fallbacks(self.fallback))
         set_(self, "provider", _providers(self.provider))
         if self.base_url is not None:
@@ -151,4 +152,14 @@ def _fallbacks(fallback: object) -> tuple[str | Backend, ...]:
             raise ValueError('fallback cannot be "hosted": name a server\'s URL or an engine')
         if isinstance(route, str) and "://" in route:
             check_url(route, "fallback")
+        else:
+            _known(route)
     return routes
+
+
+def _known(backend: str | Backend) -> None:
+    """Refuse an engine's misspelt name here, and not in the outage that it was meant for."""
+    if isinstance(backend, str) and backend != HOSTED:
+        from hfasr.backends import check_name
+
+        check_name(backend.partition(":")[0])

@@ -72,7 +72,10 @@ def _typed(error: BaseException, host: str) -> HfasrError:
         )
     if names or isinstance(error, OSError):
         detail = str(error).strip() or "no reason given"
-        return APIConnectionError(f"the connection to {host} failed: {detail} ({type(error).__name__})")
+        return APIConnectionError(
+            f"the connection to {host} failed: {detail} ({type(error).__name__}); check the address, "
+            "the network and, where one is set, the proxy"
+        )
     if isinstance(error, RuntimeError) and "closed" in str(error):
         return APIConnectionError("the HTTP client has been closed; make a new one", permanent=True)
     return APIConnectionError(f"the HTTP client failed on {host} with {type(error).__name__}", permanent=True)

@@ -29,6 +29,7 @@ from hfasr.errors import (
 from .complaints import read_complaint
 from .dialect import Failure, Fix, Server
 from .replies import decode, error_text, json_of, request_id, seconds
+from .servers import is_hugging_face
 from .waits import asked_wait
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ _REMEDIES = {
     429: "lower the request rate, or set a fallback=",
 }
 
+_REMEDIES_OF_OWN_SERVERS = {
+    401: "pass the server's key as token=; a Hugging Face token that was found is not sent there",
+    402: "look at the server's own billing, or set a fallback=",
+    403: "pass a key as token= that may do this",
+}
+
 
 def diagnose(response: Response, server: Server, *, wall: float, duration: float | None) -> Failure:
     """
@@ -90,16 +97,9 @@ def diagnose(response: Response, server: Server, *, wall: float, duration: float
     if status == 503 and (_is_scaling(server, said) or _LOADING.search(said) or _estimate(response) is not None):
         return Failure(_loading(response, server, wall))
     if status in {400, 404} and _NOT_HOSTED.search(said):
-        return Failure(
-            _error(
-                ModelNotHostedError,
-                response,
-                server,
-                said,
-                wall,
-                remedy=f"choose another model than {server.runs}, or set a fallback=",
-            )
-        )
+        other = f"choose another model than {server.runs}, or set a fallback="
+        remedy = "check base_url=, dialect= and model=" if server.endpoint else other
+        return Failure(_error(ModelNotHostedError, response, server, said, wall, remedy=remedy))
     if status == 413:
         return Failure(_error(PayloadTooLargeError, response, server, said, wall), Fix.SHRINK)
     if status in {400, 415, 422}:
@@ -120,20 +120,25 @@ def _refused(response: Response, server: Server, said: str, wall: float, duratio
 def _error(
     kind: type[APIStatusError], response: Response, server: Server, said: str, wall: float, *, remedy: str | None = None
 ) -> APIStatusError:
-    status = response.status_code
-    remedy = (
-        remedy
-        or _REMEDIES.get(status)
-        or ("try again later, or set a fallback=" if status >= 500 else "check the request")
-    )
+    status, asked = response.status_code, asked_wait(response.headers, wall)
+    remedy = remedy or _remedy(status, server)
+    if status == 429 and asked is not None:
+        remedy = f"it asks to wait {asked:g} s: {remedy}"
     return kind(
         f"{server.name} answered {status}: {said[:280] or 'nothing more'}; {remedy}",
         status_code=status,
         request_id=request_id(response),
-        retry_after=asked_wait(response.headers, wall),
+        retry_after=asked,
         body=decode(response),
         maybe_billed=status in {502, 504},
     )
+
+
+def _remedy(status: int, server: Server) -> str:
+    own = server.endpoint and not is_hugging_face(server.url)
+    if own and status in _REMEDIES_OF_OWN_SERVERS:
+        return _REMEDIES_OF_OWN_SERVERS[status]
+    return _REMEDIES.get(status) or ("try again later, or set a fallback=" if status >= 500 else "check the request")
 
 
 def _is_scaling(server: Server, said: str) -> bool:

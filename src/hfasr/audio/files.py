@@ -48,7 +48,7 @@ def open_path(path: str | bytes, check: Callable[[], None]) -> PathSource:
     if not text:
         raise AudioNotFoundError("an empty string is no path; pass the audio's path, URL or bytes")
     if stat.S_ISDIR(mode):
-        raise AudioNotFoundError(f"{name} is a folder; pass the files in it, for instance by transcribe_many")
+        raise AudioNotFoundError(f"{name} is a folder; pass the files in it, one a call")
     if not stat.S_ISREG(mode):
         raise AudioNotFoundError(f"{name} is a pipe or a device; open it yourself and pass the file object")
     return PathSource(Path(text), check=check)
@@ -137,7 +137,7 @@ def as_bytes(chunk: Any) -> bytes:
     if isinstance(chunk, bytes | bytearray | memoryview):
         return bytes(chunk)
     if isinstance(chunk, str):
-        raise TypeError('the audio reads as text; open the file with open(path, "rb")')
+        raise TypeError('the audio reads as text; open a file with open(path, "rb"), and pass one path a call')
     if chunk is None:
         raise TypeError("the audio file does not block and has no data yet; read it yourself and pass the bytes")
     raise TypeError(

@@ -124,6 +124,8 @@ class PocketSphinx:
             try:
                 decoder.reinit_feat()  # the last speaker's cepstral mean would spoil this one
                 decoder.start_utt()
+                # All at once: fed in blocks, it normalises by what it has heard so far, and the word
+                # error rate of a clip measured so went from 0.23 to 1.
                 decoder.process_raw(samples.tobytes(), full_utt=True)
                 decoder.end_utt()
                 spoken = decoder.seg() if decoder.hyp() is not None else ()
