@@ -35,4 +35,7 @@ async def main(paths: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        print("usage: python examples/async_client.py FILE ...", file=sys.stderr)
+        sys.exit(2)
     anyio.run(main, sys.argv[1:])

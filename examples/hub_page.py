@@ -35,4 +35,7 @@ def main(path: str, model: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if len(sys.argv) not in {2, 3}:
+        print("usage: python examples/hub_page.py FILE [MODEL]", file=sys.stderr)
+        sys.exit(2)
+    main(*sys.argv[1:])

@@ -28,4 +28,7 @@ def main(base_url: str, path: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        print("usage: python examples/own_server.py URL FILE", file=sys.stderr)
+        sys.exit(2)
     main(sys.argv[1], sys.argv[2])

@@ -35,4 +35,7 @@ def main(paths: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        print("usage: python examples/quickstart.py FILE ...", file=sys.stderr)
+        sys.exit(2)
     sys.exit(1 if main(sys.argv[1:]) else 0)

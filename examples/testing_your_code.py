@@ -8,6 +8,7 @@ The fixtures come with hfasr: a server that decodes the audio it gets, and speec
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,3 +52,8 @@ def test_a_long_rate_limit_is_the_callers_to_handle(asr_server: FakeASRServer, s
     with ASRClient(router_url=asr_server.router_url, retry=impatient) as asr, pytest.raises(RateLimitError) as caught:
         count_words(asr, sound)
     assert caught.value.retry_after == 3600
+
+
+if __name__ == "__main__":
+    print("usage: python -m pytest examples/testing_your_code.py", file=sys.stderr)
+    sys.exit(2)

@@ -10,6 +10,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,21 @@ def test_every_argument_is_documented() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8"), re.MULTILINE)
     arguments = [name for name in inspect.signature(ASRClient).parameters if name != "self"]
     assert set(arguments) | set(hfasr.TranscribeOptions.__annotations__) <= set(rows)
+
+
+def test_every_fixture_is_documented() -> None:
+    """docs/testing.md has a row for each fixture of the pytest plugin."""
+    source = (ROOT / "src" / "hfasr" / "testing" / "plugin.py").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "testing.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows == re.findall(r"^@pytest\.fixture\ndef (\w+)", source, re.MULTILINE)
+
+
+def test_every_extra_is_in_the_readme() -> None:
+    """README's "Install" lists the extras that there are, and says that cli brings av."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {name for name, _ in rows} >= set(project["optional-dependencies"])
+    assert "`av`" in dict(rows)["cli"]
 
 
 def test_every_error_is_documented() -> None:

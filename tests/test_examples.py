@@ -65,6 +65,16 @@ def test_every_example_is_run() -> None:
     assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in own_text] == []
 
 
+@pytest.mark.parametrize("name", sorted({path.name for path in EXAMPLES.glob("*.py")} - {"make_audio.py"}))
+def test_usage(name: str) -> None:
+    """An example without its arguments says in one line what they are, with status 2."""
+    done = run(name)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("usage: python ")
+    assert f"examples/{name}" in line
+
+
 def test_table_lists_the_audio() -> None:
     """The table names exactly the files that are there, and together they are small."""
     files = sorted(AUDIO.glob("*.flac"))

@@ -14,7 +14,7 @@ from hfasr.audio import UploadFormat
 from hfasr.cli import options
 from hfasr.cli.app import app
 from hfasr.formats import FORMATS
-from hfasr.types import Provenance, Segment, Transcript
+from hfasr.types import Attempt, Provenance, Segment, Transcript
 
 
 class Client:
@@ -62,6 +62,9 @@ def test_defaults_are_the_librarys() -> None:
             "provider": "auto",
             "base_url": None,
             "dialect": "auto",
+            "router_url": None,
+            "token": None,
+            "bill_to": None,
             "backend": "hosted",
             "fallback": (),
             "deadline": None,
@@ -79,6 +82,7 @@ def test_every_option_arrives() -> None:
         *("--model", "m/x", "--provider", "hf-inference", "--base-url", "http://h/v1", "--dialect", "openai"),
         *("--backend", "b", "--fallback", "f", "--fallback", "g:m", "--language", "fr", "--task", "translate"),
         *("--prompt", "Ada", "--timestamps", "word", "--deadline", "5", "--timeout", "2", "--upload", "wav"),
+        *("--router-url", "http://r", "--bill-to", "org"),
         *("--allow-private-urls", "http://10.0.0.1/x.wav"),
     )
     assert result.exit_code == 0, result.output
@@ -87,6 +91,9 @@ def test_every_option_arrives() -> None:
         "provider": "hf-inference",
         "base_url": "http://h/v1",
         "dialect": "openai",
+        "router_url": "http://r",
+        "token": None,
+        "bill_to": "org",
         "backend": "b",
         "fallback": ("f", "g:m"),
         "deadline": 5.0,
@@ -135,6 +142,7 @@ def test_choices_are_the_librarys() -> None:
         (["--timeout", "soon", "x.wav"], "--timeout"),
         (["--nonsense", "x.wav"], "--nonsense"),
         (["-", "-"], "only once"),
+        (["-", "/dev/stdin"], "only once"),
         (["--format", "srt", "x.wav", "y.wav"], "--output-dir"),
     ],
 )
@@ -207,10 +215,85 @@ def test_output_dir(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x-2.txt", "x.txt"]
 
 
-def test_output_that_cannot_be_written(tmp_path: Path) -> None:
-    """A folder that cannot be made is a failure of the input, in one line."""
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    """A folder that cannot be made is told once, with its remedy and status 2, before the first call."""
     (tmp_path / "file").touch()
-    result = invoke("--output-dir", str(tmp_path / "file" / "out"), "x.wav")
-    assert result.exit_code == 1
-    assert result.stderr.startswith("hfasr: x.wav: ")
-    assert len(result.stderr.splitlines()) == 1
+    folder = tmp_path / "file" / "out"
+    result = invoke("--output-dir", str(folder), "x.wav", "y.wav")
+    assert (result.exit_code, Client.calls) == (2, [])
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"hfasr: cannot write into {folder}: ")
+    assert line.endswith("; choose another --output-dir")
+
+
+def test_folder_that_takes_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is there and takes no file is found out before the first call, too."""
+
+    def refuse(**where: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(where["dir"]))
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    result = invoke("--output-dir", str(tmp_path), "x.wav")
+    assert (result.exit_code, Client.calls) == (2, [])
+    assert result.stderr == f"hfasr: cannot write into {tmp_path}: Permission denied; choose another --output-dir\n"
+
+
+def test_text_that_cannot_be_saved_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that was paid for is not lost with its file: it goes to standard output, and the line says so."""
+
+    def refuse(transcript: Transcript, path: Path) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Transcript, "save", refuse)
+    result = invoke("--output-dir", str(tmp_path), "x.wav")
+    assert (result.exit_code, result.stdout) == (1, "hello\n")
+    assert result.stderr == (
+        f"hfasr: x.wav: cannot write {tmp_path / 'x.txt'}: No space left on device; its text is on standard output "
+        "instead; choose another --output-dir for the next run\n"
+    )
+
+
+def test_missing_token_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that is not there is missing for every input: one line, status 2."""
+    monkeypatch.setattr(Client, "answer", hfasr.AuthenticationError("no token; see --backend x", status_code=401))
+    result = invoke("x.wav", "y.wav")
+    assert (result.exit_code, result.stderr) == (2, "hfasr: no token; see --backend x\n")
+
+
+def test_refused_token_is_told_for_its_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A 401 from a server may concern one model or URL: the run goes on."""
+    attempt = Attempt("r", 401, "AuthenticationError", None, 0.0, 0.1, 0.0)
+    error = hfasr.AuthenticationError("no; see --backend x", status_code=401, attempts=[attempt])
+    monkeypatch.setattr(Client, "answer", error)
+    assert (invoke("x.wav", "y.wav").exit_code, len(Client.calls)) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "token"),
+    [
+        (["--base-url", "http://h"], {"HFASR_TOKEN": "key"}, "key"),
+        (["--router-url", "http://h"], {"HFASR_TOKEN": "key"}, "key"),
+        ([], {"HFASR_TOKEN": "key", "HFASR_ROUTER_URL": "http://h"}, "key"),
+        (["--base-url", "http://h"], {"HFASR_TOKEN": ""}, None),
+        ([], {"HFASR_TOKEN": "key"}, None),
+    ],
+)
+def test_key_of_an_own_server(
+    arguments: list[str], variables: dict[str, str], token: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HFASR_TOKEN is the key of the server that was named, and never goes to Hugging Face's router."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    invoke(*arguments, "x.wav")
+    assert Client.made[0]["token"] == token
+
+
+def test_warnings_speak_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the library calls its arguments in warnings and reasons, the command calls by its options."""
+    origin = Provenance("b", None, None, None, None, None, None, fallback_reason="down; raise timeout=")
+    answer = Transcript("hello", warnings=("language='fr' was not used",), provenance=origin)
+    monkeypatch.setattr(Client, "answer", answer)
+    assert invoke("x.wav").stderr == (
+        "hfasr: x.wav: warning: --language fr was not used\n"
+        "hfasr: x.wav: warning: answered by b: down; raise --timeout\n"
+    )

@@ -20,6 +20,8 @@ from hfasr.types import Audio, TranscribeOptions, Transcript
 
 SPEECH = Path(__file__).parents[2] / "examples" / "audio" / "weather.flac"
 MAIN = "import sys; from hfasr.cli import main; sys.argv[0] = 'hfasr'; main()"
+# nohup and some CI runners start programs with SIGINT ignored, which children inherit.
+WITH_SIGINT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 
 
 @pytest.fixture
@@ -91,14 +93,35 @@ def test_server_failure_has_its_attempts(clip: Path, asr_server: FakeASRServer) 
     assert [attempt["status"] for attempt in record["attempts"]] == [403]
 
 
-def test_no_token(clip: Path, asr_server: FakeASRServer) -> None:
-    """Without a token the one line names the two ways out."""
-    asr_server.script(replies.unauthorized())
-    done = hfasr_command("transcribe", clip, server=asr_server)
-    assert done.returncode == 1
+def test_no_token(clip: Path) -> None:
+    """Without a token one line, whatever the number of inputs, names the ways out, and nothing is sent."""
+    done = hfasr_command("transcribe", clip, clip)
+    assert (done.returncode, done.stdout) == (2, b"")
     (line,) = lines(done.stderr)
-    assert "hf auth login" in line
-    assert "--backend pocketsphinx" in line
+    assert line == (
+        "hfasr: no Hugging Face token was found: run `hf auth login` or set HF_TOKEN, "
+        "or choose a local engine such as --backend pocketsphinx"
+    )
+
+
+def test_own_server_with_a_key(clip: Path, asr_server: FakeASRServer) -> None:
+    """The key in HFASR_TOKEN goes to the server of --base-url; a token of Hugging Face does not."""
+    asr_server.script(replies.unauthorized())
+    refused = hfasr_command("transcribe", "--base-url", asr_server.url, "--dialect", "hf", clip, HF_TOKEN="hf_secret")
+    assert refused.returncode == 1
+    assert b"HFASR_TOKEN" in refused.stderr
+    assert b"token=" not in refused.stderr
+    done = hfasr_command("transcribe", "--base-url", asr_server.url, "--dialect", "hf", clip, HFASR_TOKEN="key-1")
+    assert (done.returncode, lines(done.stdout)) == (0, ["red boat"])
+    assert [request.headers.get("authorization") for request in asr_server.requests] == [None, "Bearer key-1"]
+
+
+def test_json_errors_are_nothing_but_json(clip: Path, asr_server: FakeASRServer) -> None:
+    """Nothing that is logged gets between the lines of JSON."""
+    asr_server.script(replies.forbidden())
+    done = hfasr_command("transcribe", "--json-errors", "--fallback", "pocketsphinx", clip, server=asr_server)
+    records = [json.loads(line) for line in lines(done.stderr)]
+    assert [record["warning"].startswith("answered by pocketsphinx") for record in records] == [True]
 
 
 def test_offline() -> None:
@@ -157,13 +180,78 @@ def test_closed_pipe_is_quiet(clip: Path, asr_server: FakeASRServer) -> None:
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX shells and pipes")
+
+
+def from_shell(script: str, *arguments: str | Path, server: FakeASRServer) -> subprocess.CompletedProcess[bytes]:
+    """Run *script*, in which ``"$@"`` is the command with *arguments*."""
+    environment = {**os.environ, "HFASR_ROUTER_URL": server.router_url, "HF_TOKEN_PATH": os.devnull}
+    return subprocess.run(
+        ["sh", "-c", script, "sh", sys.executable, "-c", MAIN, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
+
+
+@posix
+@pytest.mark.parametrize(
+    ("script", "audio", "status", "out", "err"),
+    [
+        ('"$@" >&-', None, 1, [], "hfasr: standard output is closed; leave it open, or add --output-dir"),
+        ('"$@" <&-', "-", 1, [], "hfasr: -: standard input is closed; name a file, or pipe audio into the command"),
+        ('"$@" 2>&-', None, 0, ["red boat"], None),
+        ('"$@" 2>&-', "absent.wav", 1, [], None),
+    ],
+)
+def test_closed_streams(
+    script: str,
+    audio: str | None,
+    status: int,
+    out: list[str],
+    err: str | None,
+    clip: Path,
+    asr_server: FakeASRServer,
+) -> None:
+    """A stream that is closed is named where it is needed, and not missed where it is not."""
+    done = from_shell(script, "transcribe", audio or clip, server=asr_server)
+    assert (done.returncode, lines(done.stdout), lines(done.stderr)) == (status, out, [err] if err else [])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_full_disk(clip: Path, asr_server: FakeASRServer) -> None:
+    """A full standard output is one line with its remedy, and the inputs that are left are not paid for."""
+    done = from_shell('"$@" >/dev/full', "transcribe", clip, clip, server=asr_server)
+    assert (done.returncode, lines(done.stderr)) == (
+        1,
+        [
+            "hfasr: cannot write to standard output: No space left on device; send it elsewhere, or add --output-dir",
+        ],
+    )
+    assert len(asr_server.requests) == 1
+
+
+@posix
+@pytest.mark.parametrize("by", ["/dev/stdin", "fifo"])
+def test_pipes_by_path(by: str, clip: Path, tmp_path: Path, asr_server: FakeASRServer) -> None:
+    """A pipe that is named by its path is read like standard input."""
+    fifo = tmp_path / "fifo"
+    script = (
+        f'cat "{clip}" | "$@"' if by == "/dev/stdin" else f'mkfifo "{fifo}" && {{ cat "{clip}" >"{fifo}" & "$@"; }}'
+    )
+    done = from_shell(script, "transcribe", by if by == "/dev/stdin" else fifo, server=asr_server)
+    assert (done.returncode, lines(done.stdout), done.stderr) == (0, ["red boat"], b"")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to one process")
 def test_ctrl_c(clip: Path, asr_server: FakeASRServer) -> None:
     """Ctrl-C in the middle of a request ends the command at once, with one line and status 130."""
     asr_server.script(replies.Hang())
     environment = {**os.environ, "HFASR_ROUTER_URL": asr_server.router_url}
     with subprocess.Popen(
-        [sys.executable, "-c", MAIN, "transcribe", str(clip)],
+        [sys.executable, "-c", WITH_SIGINT + MAIN, "transcribe", str(clip)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -39,6 +39,7 @@ TIMED = Transcript("hi", segments=(Segment(0.0, 1.0, "hi"),))
         ("https://example.org/what%3f%00.mp3", "what__.txt"),
         ("https://example.org/dots...mp3", "dots.txt"),
         ("https://example.org/space%20.mp3", "space.txt"),
+        ("caf\udce9.mp3", "caf_.txt"),
         ("https://example.org/e\u0301t\u00e9.mp3", "été.txt"),
     ],
 )
@@ -67,9 +68,11 @@ def test_any_url(paths: list[str]) -> None:
 
 
 def test_folder_is_made_and_filled(tmp_path: Path) -> None:
-    """The folder is made when the first file is written."""
+    """The folder is made, with its parents, before the first file is written."""
     folder = tmp_path / "a" / "b"
     output = Output("srt", folder, ["x.wav", "y.wav"])
+    output.prepare()
+    assert list(folder.iterdir()) == []
     output.write(1, "y.wav", TIMED)
     assert [path.name for path in folder.iterdir()] == ["y.srt"]
     assert (folder / "y.srt").read_text(encoding="utf-8") == TIMED.to_srt()
@@ -87,6 +90,22 @@ def test_several_inputs_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     output.write(0, "x.wav", TIMED)
     output.write(1, "y.wav", Transcript(""))
     assert capsys.readouterr().out == "==> x.wav <==\nhi\n==> y.wav <==\n"
+
+
+def test_header_is_one_plain_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name with line breaks and escapes cannot forge a header or steer the terminal."""
+    Output("txt", None, ["x.wav", "y.wav"]).write(0, "a\n==> b\x1b[2J\x07.wav", TIMED)
+    assert capsys.readouterr().out == "==> a ==> b [2J .wav <==\nhi\n"
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, "a\tb]0;x[31mc"), (False, "a\tb\x1b]0;x\x07\x9b[31mc\x7f")])
+def test_terminals_are_not_steered(
+    terminal: bool, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a server says reaches a terminal without control characters, and a file as it is."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    Output("txt", None, ["x.wav"]).write(0, "x.wav", Transcript("a\tb\x1b]0;x\x07\x9b[31mc\x7f"))
+    assert capsys.readouterr().out == shown + "\n"
 
 
 def test_several_json_are_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,10 +29,42 @@ def test_nothing_is_said_twice() -> None:
     assert line == "no token: run `hf auth login` or use --backend x"
 
 
+def test_key_of_an_own_server_is_the_only_advice() -> None:
+    """Whoever lacks the key of a server of their own is not sent to Hugging Face's login."""
+    error = hfasr.AuthenticationError("it answered 401; pass its key as token=", status_code=401)
+    assert describe(error) == "it answered 401; set HFASR_TOKEN to its key"
+
+
+def test_system_errors_name_a_remedy() -> None:
+    """What the system refuses is told without its number, with what to look at."""
+    assert describe(OSError(28, "No space left on device", "/x")) == (
+        "/x: No space left on device; look at the disk's space and the rights there, and try again"
+    )
+
+
+def test_name_is_not_said_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    """The line begins with the input's name, so the library's message need not."""
+    Report(as_json=False).failure("a/nofile", hfasr.AudioNotFoundError("nofile cannot be opened; check the path"))
+    Report(as_json=False).failure("no", hfasr.ServerError("no answer; try again", status_code=500))
+    assert capsys.readouterr().err == (
+        "hfasr: a/nofile: cannot be opened; check the path\nhfasr: no: no answer; try again\n"
+    )
+
+
+def test_closed_stderr_takes_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without standard error nothing is told, and nothing lands on standard output."""
+    monkeypatch.setattr("sys.stderr", None)
+    monkeypatch.setenv("HFASR_DEBUG", "1")
+    report = Report(as_json=False)
+    with report.progress("x.wav", 1, 2):
+        report.failure("x.wav", RuntimeError("boom"))
+    assert capsys.readouterr().out == ""
+
+
 def test_arguments_become_options() -> None:
     """What the library calls an argument, the command calls by its option."""
     error = hfasr.AudioURLError("it is private; pass the bytes, or set allow_private_urls=True or another base_url=")
-    assert describe(error) == "it is private; pass the bytes, or set --allow-private-urls or another --base-url"
+    assert describe(error) == "it is private; name a file, or set --allow-private-urls or another --base-url"
 
 
 def test_unexpected_error_says_how_to_report_it() -> None:

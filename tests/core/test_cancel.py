@@ -264,6 +264,8 @@ def test_ctrl_c_ends_an_async_program(backend: str, asr_server: FakeASRServer) -
     asr_server.script(replies.Hang(20))
     program = textwrap.dedent(
         f"""
+        import signal
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup and some CI runners ignore it
         import anyio, numpy as np
         from hfasr import AsyncASRClient, Audio
         async def main():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,9 +12,11 @@ from hfasr.formats import TIMED_FORMATS
 
 from . import options as opt  # noqa: TC001 # typer reads the annotations
 from .console import prepare_streams
+from .inputs import STDIN
 from .outputs import Output
 from .report import Report
 from .run import run
+from .wording import KEY_VARIABLE
 
 if TYPE_CHECKING:
     from hfasr.types import TranscribeOptions
@@ -38,7 +41,7 @@ def hfasr(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Speech to text with any model of the Hugging Face Hub."""
+    """Speech to text with models of the Hugging Face Hub, servers of your own, and engines on this machine."""
     prepare_streams()
 
 
@@ -50,6 +53,8 @@ def transcribe(
     provider: opt.Provider = "auto",
     base_url: opt.BaseURL = None,
     dialect: opt.DialectOption = "auto",
+    router_url: opt.RouterURL = None,
+    bill_to: opt.BillTo = None,
     backend: opt.Backend = "hosted",
     fallback: opt.Fallback = None,
     language: opt.Language = None,
@@ -67,8 +72,9 @@ def transcribe(
     """
     Print what is said in each FILE or URL.
 
-    The token is read from HF_TOKEN or from the login of `hf auth login`. Text goes to standard
-    output, everything else to standard error. Exit status: 0 all done, 1 some failed, 2 usage.
+    The token is read from HF_TOKEN or from the login of `hf auth login`; the key of a server of your
+    own from HFASR_TOKEN. Text goes to standard output, everything else to standard error. Exit
+    status: 0 all done, 1 some failed, 2 usage.
     """
     _refuse_mixtures(inputs, format, output_dir is not None)
     client: dict[str, Any] = {
@@ -76,6 +82,9 @@ def transcribe(
         "provider": provider,
         "base_url": base_url,
         "dialect": dialect,
+        "router_url": router_url,
+        "token": _key(base_url, router_url),
+        "bill_to": bill_to,
         "backend": backend,
         "fallback": tuple(fallback or ()),
         "deadline": deadline,
@@ -93,8 +102,14 @@ def transcribe(
     raise typer.Exit(status)
 
 
+def _key(base_url: str | None, router_url: str | None) -> str | None:
+    """Return the key for the server that was named; Hugging Face's own gets only the token that is its."""
+    named = base_url or router_url or os.environ.get("HFASR_ROUTER_URL")
+    return (os.environ.get(KEY_VARIABLE) or None) if named else None
+
+
 def _refuse_mixtures(inputs: list[str], format_name: str, has_folder: bool) -> None:
-    if inputs.count("-") > 1:
+    if sum(name in STDIN for name in inputs) > 1:
         raise typer.BadParameter("standard input (-) can be read only once")
     if len(inputs) > 1 and format_name in TIMED_FORMATS and not has_folder:
         raise typer.BadParameter(f"several inputs do not make one {format_name} file; add --output-dir")

@@ -37,6 +37,18 @@ BaseURL = Annotated[
     ),
 ]
 DialectOption = Annotated[Dialect, typer.Option("--dialect", help="What the server of --base-url speaks.")]
+RouterURL = Annotated[
+    str | None,
+    typer.Option(
+        "--router-url",
+        help="Where providers are reached, instead of Hugging Face's router.",
+        metavar="URL",
+        show_default=False,
+    ),
+]
+BillTo = Annotated[
+    str | None, typer.Option("--bill-to", help="Organisation that pays.", show_default=False, metavar="NAME")
+]
 Backend = Annotated[
     str, typer.Option("--backend", "-b", help="hosted, or an engine on this machine, such as pocketsphinx.")
 ]

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import traceback
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from hfasr.errors import AuthenticationError, HfasrError, clean
+from hfasr.audio.source import short_name
+from hfasr.errors import AudioError, AuthenticationError, HfasrError, clean
+
+from .console import OutputError, reason, write_stderr
+from .wording import KEY_VARIABLE, in_shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEBUG_VARIABLE = "HFASR_DEBUG"
 """Set to 1, it adds the traceback to every failure."""
-
-_ARGUMENT = re.compile(r"\b(allow_private_urls|backend|base_url|deadline|dialect|fallback|timeout|upload)=(?:True)?")
-"""The library's arguments that are the command's options."""
 
 
 class Report:
@@ -36,25 +36,26 @@ class Report:
 
     def warning(self, name: str | None, text: str) -> None:
         """Tell something about an input that did not fail."""
+        text = clean(in_shell(text))
         if self._as_json:
-            self._line(json.dumps({"input": name, "warning": text}))
+            write_stderr(json.dumps({"input": name, "warning": text}))
         else:
-            self._line(_sentence(name, f"warning: {text}"))
+            write_stderr(_sentence(name, f"warning: {text}"))
 
     def failure(self, name: str | None, error: BaseException) -> None:
         """Tell why an input (``None``: all of them) failed."""
-        message = describe(error)
         if self._as_json:
-            self._line(json.dumps({"input": name, **as_record(error), "message": message}))
+            write_stderr(json.dumps({"input": name, **as_record(error)}))
         else:
-            self._line(_sentence(name, message))
+            message = describe(error)
+            write_stderr(_sentence(name, _without_name(message, name) if isinstance(error, AudioError) else message))
         if os.environ.get(DEBUG_VARIABLE) == "1":
-            traceback.print_exception(error)
+            write_stderr("".join(traceback.format_exception(error)).rstrip())
 
     @contextmanager
     def progress(self, name: str, number: int, total: int) -> Iterator[None]:
         """Show on a terminal which input is at work."""
-        if self._as_json or not sys.stderr.isatty():
+        if self._as_json or sys.stderr is None or not sys.stderr.isatty():
             yield
             return
         from rich.console import Console
@@ -62,9 +63,6 @@ class Report:
 
         with Console(stderr=True).status(escape(f"{number}/{total} {clean(name)}"), spinner="line"):
             yield
-
-    def _line(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
 
 
 def describe(error: BaseException) -> str:
@@ -80,10 +78,13 @@ def describe(error: BaseException) -> str:
     if not isinstance(error, (HfasrError, OSError, ValueError)):
         kind = type(error).__name__
         return clean(f"unexpected {kind}: {error}; please report it, with the traceback that {DEBUG_VARIABLE}=1 prints")
-    message = clean(_ARGUMENT.sub(lambda found: f"--{found[1].replace('_', '-')}", str(error))) or type(error).__name__
-    if isinstance(error, AuthenticationError) and "--backend" not in message:
-        login = "" if "hf auth login" in message else "log in with `hf auth login`, or "
-        message += f"; {login}stay offline with --backend pocketsphinx"
+    if isinstance(error, OSError) and not isinstance(error, (HfasrError, OutputError)):
+        where = f"{error.filename}: " if error.filename else ""
+        return clean(f"{where}{reason(error)}; look at the disk's space and the rights there, and try again")
+    message = clean(in_shell(str(error))) or type(error).__name__
+    if isinstance(error, AuthenticationError) and "--backend" not in message and KEY_VARIABLE not in message:
+        login = "" if "hf auth login" in message else "log in with `hf auth login`, "
+        message += f"; {login}or stay offline with --backend pocketsphinx"
     return message
 
 
@@ -103,3 +104,12 @@ def as_record(error: BaseException) -> dict[str, Any]:
 
 def _sentence(name: str | None, text: str) -> str:
     return f"hfasr: {clean(name)}: {text}" if name is not None else f"hfasr: {text}"
+
+
+def _without_name(message: str, name: str | None) -> str:
+    """Leave out the name with which the library begins, since the line has it already."""
+    if name is not None:
+        for known in (clean(name), clean(short_name(name))):
+            if known and message.startswith(f"{known} "):
+                return message[len(known) + 1 :]
+    return message

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from hfasr.errors import BackendNotFoundError, BackendNotInstalledError
+from hfasr.errors import AuthenticationError, BackendNotFoundError, BackendNotInstalledError
 
-from .console import discard_stdout
+from .console import StdoutError, discard
+from .inputs import opened
+from .outputs import FolderError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,15 +53,20 @@ def run(
             report.failure(None, error)
             return USAGE
         with asr:
+            output.prepare()
             done = [_one(asr, index, inputs, call=call, output=output, report=report) for index in range(len(inputs))]
     except KeyboardInterrupt as error:
         report.failure(None, error)
         return INTERRUPTED
-    except (BackendNotFoundError, BackendNotInstalledError) as error:  # so it would be for each input
+    except (AuthenticationError, BackendNotFoundError, BackendNotInstalledError, FolderError) as error:
         report.failure(None, error)
         return USAGE
+    except StdoutError as error:
+        discard(sys.stdout)
+        report.failure(None, error)
+        return SOME_FAILED
     except BrokenPipeError:
-        discard_stdout()
+        discard(sys.stdout)
         return SOME_FAILED
     return DONE if all(done) else SOME_FAILED
 
@@ -69,16 +76,23 @@ def _one(
 ) -> bool:
     name = inputs[index]
     try:
-        with report.progress(name, index + 1, len(inputs)):
-            transcript = asr.transcribe(sys.stdin.buffer if name == "-" else name, **call)
+        with report.progress(name, index + 1, len(inputs)), opened(name) as audio:
+            transcript = asr.transcribe(audio, **call)
         _explain(name, transcript, report)
         output.write(index, name, transcript)
-    except (BackendNotFoundError, BackendNotInstalledError, BrokenPipeError):
-        raise
-    except Exception as error:  # noqa: BLE001 # reported: one bad input never ends the run
+    except Exception as error:  # reported: one bad input never ends the run
+        if _concerns_all(error):
+            raise
         report.failure(name, error)
         return False
     return True
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Whether *error* would come again for every other input: told once, it ends the run."""
+    if isinstance(error, AuthenticationError):
+        return not error.attempts  # no token was found, so nothing was sent
+    return isinstance(error, (BackendNotFoundError, BackendNotInstalledError, BrokenPipeError, StdoutError))
 
 
 def _explain(name: str, transcript: Transcript, report: Report) -> None:
