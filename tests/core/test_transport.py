@@ -142,7 +142,7 @@ def test_certificates(
     """An unknown CA is refused without a second try; SSL_CERT_FILE makes it known."""
     ca = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("127.0.0.1").configure_cert(context)
+    ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
     pem = tmp_path_factory.mktemp("ca") / "ca.pem"
     ca.cert_pem.write_to_path(str(pem))
     with FakeASRServer(ssl_context=context) as server:
@@ -151,7 +151,8 @@ def test_certificates(
         assert caught.value.permanent
         assert len(caught.value.attempts) == 1
         monkeypatch.setenv("SSL_CERT_FILE", str(pem))
-        assert session(router_url=server.url).transcribe(wav).text == "red boat green"
+        for url in (server.url, server.url.replace("127.0.0.1", "localhost")):
+            assert session(router_url=url).transcribe(wav).text == "red boat green"
 
 
 class Proxy(http.server.ThreadingHTTPServer):

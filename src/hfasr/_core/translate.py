@@ -71,7 +71,8 @@ def _typed(error: BaseException, host: str) -> HfasrError:
             f"the proxy refused the connection to {host}; check HTTPS_PROXY and HTTP_PROXY ({error})"
         )
     if names or isinstance(error, OSError):
-        detail = str(error).strip() or "no reason given"
+        system = next((link.strerror for link in _chain(error) if isinstance(link, OSError) and link.strerror), None)
+        detail = system or str(error).strip() or "no reason given"
         return APIConnectionError(
             f"the connection to {host} failed: {detail} ({type(error).__name__}); check the address, "
             "the network and, where one is set, the proxy"
