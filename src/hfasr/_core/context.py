@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from hfasr.errors import APIError, AudioTooLongError, DeadlineExceededError, HfasrError
@@ -103,21 +104,13 @@ class CallContext:
 
         request = Request("GET", url, {"accept": "audio/*, video/*;q=0.9, */*;q=0.5", "user-agent": user_agent()})
         reach = Reach(audio=True, private=allow_private, max_bytes=max_bytes)
-        try:
+        with self._in_time("fetching the audio", APIError):
             return await self.io.send(request, timeout=self.config.timeout, expires_in=self.left(), reach=reach)
-        except APIError as error:
-            if not self.expired():
-                raise
-            raise self.deadline_error("fetching the audio") from error
 
     async def collect(self, chunks: AsyncIterable[bytes], /, *, max_bytes: int) -> bytes:
         """Join an async iterable."""
-        try:
+        with self._in_time("reading the audio", TimeoutError):
             body = await self.io.collect(chunks, max_bytes=max_bytes, expires_in=self.left())
-        except TimeoutError as error:
-            if not self.expired():
-                raise
-            raise self.deadline_error("reading the audio") from error
         if len(body) > max_bytes:
             raise AudioTooLongError(
                 f"the audio is larger than {max_bytes // 1024**2} MiB; write it to a file and pass its path"
@@ -126,12 +119,18 @@ class CallContext:
 
     async def wait(self, awaitable: Awaitable[T], /) -> T:
         """Wait for an async file."""
-        try:
+        with self._in_time("reading the audio", TimeoutError):
             return await self.io.wait(awaitable, expires_in=self.left())
-        except TimeoutError as error:
+
+    @contextmanager
+    def _in_time(self, doing: str, kind: type[Exception]) -> Iterator[None]:
+        """Tell an error of *kind* that the deadline has brought about as what it is."""
+        try:
+            yield
+        except kind as error:
             if not self.expired():
                 raise
-            raise self.deadline_error("reading the audio") from error
+            raise self.deadline_error(doing) from error
 
 
 @functools.cache

@@ -96,7 +96,8 @@ def to_ask(options: TranscribeOptions) -> Ask:
     """
     for name in ("language", "prompt", "generation_parameters", "extra_parameters"):
         value = options.get(name)
-        _check_wire(name, dict(value) if isinstance(value, Mapping) else value)
+        if value is not None:
+            _check_wire(name, dict(value) if isinstance(value, Mapping) else value)
     timestamps: bool | Literal["word"] = options.get("return_timestamps", False)
     return Ask(
         language=options.get("language"),

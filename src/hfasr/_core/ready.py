@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from .context import CallContext
 from .hosted import HostedCall
 from .local import load_ahead
 from .prepared import PreparedAudio
-from .retry import JITTER, is_retryable
+from .retry import is_retryable, polling_pause
 from .routes import HostedRoute, LocalRoute, plan
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["preload", "wait_until_ready"]
 
-_PAUSE_INITIAL_S = 1.0
-_PAUSE_GROWTH = 1.5
-_PAUSE_MAX_S = 15.0
 _SILENCE_RATE_HZ = 16_000
 
 
@@ -50,8 +48,7 @@ async def wait_until_ready(io: IO, config: Config, shared: Shared, timeout: floa
     if isinstance(route, LocalRoute):
         await load_ahead(call, route)
         return
-    pause = _PAUSE_INITIAL_S
-    while True:
+    for n_polls in itertools.count():
         try:
             await _ask(call, route)
         except APIError as error:
@@ -62,12 +59,11 @@ async def wait_until_ready(io: IO, config: Config, shared: Shared, timeout: floa
             asked = error.retry_after if isinstance(error, APIStatusError) else None
         else:
             return
-        wait = max(pause * (1 - JITTER * io.clock.random()), asked or 0.0)
+        wait = max(polling_pause(n_polls, io.clock), asked or 0.0)
         left = call.left()
         if left is None or wait >= left:
             raise call.deadline_error(f"waiting for {route.name} to be ready")
         await call.sleep(wait)
-        pause = min(pause * _PAUSE_GROWTH, _PAUSE_MAX_S)
 
 
 async def _ask(call: CallContext, route: HostedRoute) -> None:

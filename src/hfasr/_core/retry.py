@@ -19,14 +19,23 @@ if TYPE_CHECKING:
 
     from .clock import Clock
 
-__all__ = ["JITTER", "LOADING_WAIT_MAX_S", "Pacer", "is_retryable"]
+__all__ = ["JITTER", "Pacer", "is_retryable", "polling_pause"]
 
 JITTER = 0.25
 """Largest part of a pause that chance takes away, so that clients do not return in step."""
 
-LOADING_WAIT_INITIAL_S = 1.0
-LOADING_WAIT_MAX_S = 15.0
-_LOADING_GROWTH = 1.5
+_POLL_INITIAL_S = 1.0
+_POLL_GROWTH = 1.5
+_POLL_MAX_S = 15.0
+
+
+def polling_pause(n_polls: int, clock: Clock) -> float:
+    """Return the seconds to wait for something that is starting up, after *n_polls* earlier pauses; jittered."""
+    return _jittered(min(_POLL_INITIAL_S * _POLL_GROWTH ** min(n_polls, 20), _POLL_MAX_S), clock)
+
+
+def _jittered(seconds: float, clock: Clock) -> float:
+    return seconds * (1 - JITTER * clock.random())
 
 
 def is_retryable(error: APIError, policy: RetryPolicy) -> bool:
@@ -69,7 +78,7 @@ class Pacer:
         if asked is not None:
             return asked if asked <= self._policy.max_retry_after else None
         backed_off = min(self._policy.wait_initial * 2.0 ** min(self._failed - 1, 60), self._policy.wait_max)
-        return self._jittered(backed_off)
+        return _jittered(backed_off, self._clock)
 
     def _loading_pause(self, error: ModelLoadingError) -> float | None:
         now = self._clock.now()
@@ -79,12 +88,8 @@ class Pacer:
         if left <= 0:
             return None
         # The server's estimate is often wrong by minutes either way, so the pauses are our own.
-        grown = LOADING_WAIT_INITIAL_S * _LOADING_GROWTH ** min(self._loading_polls, 20)
+        pause = polling_pause(self._loading_polls, self._clock)
         self._loading_polls += 1
-        pause = self._jittered(min(grown, LOADING_WAIT_MAX_S))
         if error.retry_after is not None and error.retry_after <= self._policy.max_retry_after:
             pause = max(pause, error.retry_after)
         return min(pause, left)
-
-    def _jittered(self, seconds: float) -> float:
-        return seconds * (1 - JITTER * self._clock.random())
