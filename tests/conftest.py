@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from hfasr.testing import ToneSpeech
+from tests import tiny
 from tests.colours import COLOURS, Session
 
 
@@ -76,3 +77,38 @@ def clip(text: str, *, sampling_rate: int = 16_000, format: str = "WAV", subtype
         file, ToneSpeech().say(text, sampling_rate=sampling_rate), sampling_rate, format=format, subtype=subtype
     )
     return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """
+    Give the folder of a tiny model with random weights, made at the first request: ``tiny_model(tiny.tiny_ctc, "hubert")``.
+
+    The folders are shared by a run's tests: copy one before changing it.
+    """
+    pytest.importorskip("transformers", reason="the extra transformers is not installed")
+    made: dict[str, Path] = {}
+
+    def make(factory: Callable[..., Path], *args: Any, **settings: Any) -> Path:
+        key = repr((factory.__name__, args, sorted(settings.items())))
+        if key not in made:
+            made[key] = factory(tmp_path_factory.mktemp(factory.__name__) / "model", *args, **settings)
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tone_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a tiny model that truly transcribes `tests.tones`: trained once a run, by one worker."""
+    pytest.importorskip("transformers", reason="the extra transformers is not installed")
+    from filelock import FileLock
+
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent  # the one that all workers see
+    with FileLock(folder / "tone-model.lock"):
+        if not (folder / "tone-model" / "trained").exists():
+            tiny.train_tone_ctc(folder / "tone-model")
+            (folder / "tone-model" / "trained").touch()  # a run that was stopped half-way leaves none
+    return folder / "tone-model"

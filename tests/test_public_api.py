@@ -26,8 +26,8 @@ PUBLIC = """
 APIConnectionError APIError APIResponseError APIStatusError APITimeoutError ASRClient AllRoutesFailedError
 AsyncASRClient Attempt Audio AudioDecodeError AudioError AudioInput AudioNotFoundError AudioTooLongError AudioURLError
 AuthenticationError Backend BackendError BackendLoadError BackendNotFoundError BackendNotInstalledError BadRequestError
-DEFAULT_MODEL DeadlineExceededError EmptyAudioError EndpointGoneError HfasrError ModelLoadingError ModelNotHostedError
-NotFoundError PayloadTooLargeError PaymentRequiredError PermissionDeniedError Provenance RateLimitError RetryPolicy
+DEFAULT_MODEL DeadlineExceededError EmptyAudioError EndpointGoneError HfasrError InvalidOptionError ModelLoadingError
+ModelNotHostedError NotFoundError PayloadTooLargeError PaymentRequiredError PermissionDeniedError Provenance RateLimitError RetryPolicy
 Segment ServerError TranscribeOptions Transcript UnsupportedAudioError Word __version__
 """
 
@@ -37,12 +37,12 @@ FIELDS = {
     "Word": "start end word confidence=None",
     "Provenance": (
         "backend provider model audio_sha256 audio_duration uploaded_bytes upload_format attempts=() "
-        "fallback_reason=None audio_changes=() hfasr_version=''"
+        "fallback_reason=None audio_changes=() hfasr_version='' revision=None"
     ),
-    "Attempt": "route status error request_id started duration waited",
+    "Attempt": "route status error request_id started duration waited loading=0.0",
     "RetryPolicy": (
         "max_attempts=5 wait_initial=0.5 wait_max=8.0 max_retry_after=120.0 loading_timeout=300.0 "
-        "retry_maybe_billed=True"
+        "retry_maybe_billed=True breaker_threshold=5 breaker_recovery=30.0"
     ),
     "Audio": "waveform sampling_rate",
 }
@@ -51,8 +51,8 @@ CONSTRUCTOR = (
     "(model: 'str | None' = None, *, backend: 'str | Backend' = 'hosted', fallback: 'str | Backend | Sequence[str | Backend]' = (), "
     "provider: 'str | Sequence[str]' = 'auto', base_url: 'str | None' = None, dialect: 'DialectName' = 'auto', "
     "router_url: 'str | None' = None, token: 'str | None' = None, bill_to: 'str | None' = None, timeout: 'float' = 60.0, "
-    "deadline: 'float | None' = None, retry: 'RetryPolicy' = RetryPolicy(max_attempts=5, wait_initial=0.5, wait_max=8.0, max_retry_after=120.0, loading_timeout=300.0, retry_maybe_billed=True), upload: 'UploadFormat' = 'auto', "
-    "channels: 'Channels' = 'mix', allow_private_urls: 'bool' = False, allow_paths: 'bool' = True, http_client: 'Any' = None) -> 'None'"
+    "deadline: 'float | None' = None, retry: 'RetryPolicy' = RetryPolicy(max_attempts=5, wait_initial=0.5, wait_max=8.0, max_retry_after=120.0, loading_timeout=300.0, retry_maybe_billed=True, breaker_threshold=5, breaker_recovery=30.0), upload: 'UploadFormat' = 'auto', "
+    "channels: 'Channels' = 'mix', allow_private_urls: 'bool' = False, allow_paths: 'bool' = True, revision: 'str | None' = None, local_only: 'bool' = False, http_client: 'Any' = None) -> 'None'"
 )
 OPTIONS = [
     "model",
@@ -78,6 +78,7 @@ BackendError: HfasrError
 BackendNotFoundError: BackendError LookupError
 BackendNotInstalledError: BackendError ImportError
 BackendLoadError: BackendError
+InvalidOptionError: HfasrError ValueError
 DeadlineExceededError: HfasrError TimeoutError
 AllRoutesFailedError: HfasrError
 APIError: HfasrError
@@ -222,6 +223,9 @@ def test_from_dict_of_something_else(bad: object) -> None:
         {"wait_max": float("nan")},
         {"wait_initial": 9, "wait_max": 8},
         {"loading_timeout": float("inf")},
+        {"breaker_threshold": 0},
+        {"breaker_threshold": True},
+        {"breaker_recovery": -1},
     ],
 )
 def test_bad_retry_policies(settings: dict[str, float]) -> None:

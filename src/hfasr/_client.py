@@ -68,6 +68,8 @@ class _Client:
         channels: Channels = "mix",
         allow_private_urls: bool = False,
         allow_paths: bool = True,
+        revision: str | None = None,
+        local_only: bool = False,
         http_client: Any = None,
     ) -> None:
         self._settings: dict[str, Any] = {
@@ -87,6 +89,8 @@ class _Client:
             "channels": channels,
             "allow_private_urls": allow_private_urls,
             "allow_paths": allow_paths,
+            "revision": revision,
+            "local_only": local_only,
         }
         self._config = Config(**self._settings)
         self._shared = Shared()
@@ -152,7 +156,8 @@ class ASRClient(_Client):
     Speech to text, from ordinary code.
 
     Works everywhere, also inside a running event loop (which it blocks: use `AsyncASRClient`
-    there). Safe to use from many threads. Making one is cheap: nothing is imported, opened or
+    there). Safe to use from many threads, which share connections and engines: of several first calls at
+    once, one loads the engine and the others wait for it. Making one is cheap: nothing is imported, opened or
     looked up before the first call.
 
     Args:
@@ -191,6 +196,12 @@ class ASRClient(_Client):
         allow_private_urls: Whether an audio URL may point into a private network or at a file.
 
         allow_paths: ``False``: a string or path is never opened as a file. For servers.
+
+        revision: Branch, tag or commit of *model*, or of a call's own, for engines here. A fallback that
+            names its model chooses for itself; so does a server, which the result then says.
+
+        local_only: ``True``: no socket is opened. Servers are left out of the routes, engines load what is
+            on this machine, no token is looked up, and audio by URL is refused.
 
         http_client: An ``httpx.Client`` (or ``httpx2.Client``) for API calls; never closed here. With
             it and a *deadline*, each request runs in a helper thread, left behind on expiry.
@@ -234,6 +245,7 @@ class ASRClient(_Client):
             AllRoutesFailedError: Every route failed.
             DeadlineExceededError: Time ran out inside an operation.
             BackendError: A local engine failed.
+            InvalidOptionError: A local engine cannot take an option's value.
         """
         self._check_open()
         return run_sync(_transcribe(self._io, self._config, self._shared, audio, options))
@@ -259,6 +271,9 @@ class ASRClient(_Client):
     def preload(self) -> None:
         """
         Load the local engines among backend and fallbacks now, instead of in the first call.
+
+        What is missing is downloaded, unless the client is *local_only*. A call with a *deadline* never
+        downloads: preload before it.
 
         Raises:
             BackendError: One cannot be found or loaded.

@@ -14,6 +14,7 @@ HfasrError
 │   ├── BackendNotFoundError (LookupError)
 │   ├── BackendNotInstalledError (ImportError)
 │   └── BackendLoadError
+├── InvalidOptionError (ValueError)      an option's value that the engine cannot take; no route is asked for more
 ├── DeadlineExceededError (TimeoutError) time ran out inside an operation
 ├── AllRoutesFailedError                 .errors: one per route, in order
 └── APIError                             a server failed
@@ -64,6 +65,7 @@ __all__ = [
     "EmptyAudioError",
     "EndpointGoneError",
     "HfasrError",
+    "InvalidOptionError",
     "ModelLoadingError",
     "ModelNotHostedError",
     "NotFoundError",
@@ -184,6 +186,14 @@ class BackendLoadError(BackendError):
     """The engine or its model could not be loaded."""
 
 
+class InvalidOptionError(HfasrError, ValueError):
+    """
+    An option of the call has a value that the engine cannot take.
+
+    The caller's fault: it is raised at once, and never leads to the next route.
+    """
+
+
 class DeadlineExceededError(HfasrError, TimeoutError):
     """
     The call's *deadline* passed inside an operation.
@@ -200,7 +210,7 @@ class AllRoutesFailedError(HfasrError):
     """
 
     errors: tuple[HfasrError, ...]
-    """One error per route, in the order in which the routes were tried."""
+    """One error per route that was tried, in order; skipped ones are in `attempts` and in the message."""
 
     def __init__(self, message: str, *, errors: Sequence[HfasrError] = (), attempts: Sequence[Attempt] = ()) -> None:
         super().__init__(message, attempts=attempts)

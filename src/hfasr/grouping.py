@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from .types import Word
 
-__all__ = ["group_words"]
+__all__ = ["group_words", "is_unspaced"]
 
 MAX_PAUSE_S = 0.5
 """
@@ -69,6 +69,17 @@ def group_words(
     return tuple(_segment(group) for group in groups)
 
 
+def is_unspaced(text: str) -> bool:
+    """
+    Whether *text* begins in a script that puts no spaces between words.
+
+    Example:
+        >>> is_unspaced("日本"), is_unspaced("한국")
+        (True, False)
+    """
+    return _UNSPACED.match(text) is not None
+
+
 def _belongs(word: Word, group: Sequence[Word], max_pause_s: float, max_duration_s: float) -> bool:
     pause = 0.0 if group[-1].end is None else word.start - group[-1].end
     end = word.start if word.end is None else word.end
@@ -78,6 +89,6 @@ def _belongs(word: Word, group: Sequence[Word], max_pause_s: float, max_duration
 def _segment(words: Sequence[Word]) -> Segment:
     text = words[0].word
     for word in words[1:]:
-        unspaced = _UNSPACED.match(text[-1:]) and _UNSPACED.match(word.word[:1])
+        unspaced = is_unspaced(text[-1:]) and is_unspaced(word.word)
         text += word.word if unspaced else f" {word.word}"
     return Segment(start=words[0].start, end=words[-1].end, text=text.strip(), words=tuple(words))

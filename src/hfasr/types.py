@@ -142,15 +142,27 @@ class RetryPolicy:
     retry_maybe_billed: bool = True
     """Whether to repeat a request that the server may have charged for (a timeout, a 502 or 504)."""
 
+    breaker_threshold: int | None = 5
+    """Calls in a row that a route may fail before it is skipped, 1 or more; ``None``: it never is."""
+
+    breaker_recovery: float = 30.0
+    """Time for which it is skipped after its last failure, 0 or more; then one call probes it."""
+
     def __post_init__(self) -> None:
-        if isinstance(self.max_attempts, bool) or not isinstance(self.max_attempts, int) or self.max_attempts < 1:
-            raise ValueError(f"max_attempts must be a whole number of 1 or more, not {self.max_attempts!r}")
-        for name in ("wait_initial", "wait_max", "max_retry_after", "loading_timeout"):
+        _check_count("max_attempts", self.max_attempts)
+        if self.breaker_threshold is not None:
+            _check_count("breaker_threshold", self.breaker_threshold)
+        for name in ("wait_initial", "wait_max", "max_retry_after", "loading_timeout", "breaker_recovery"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
                 raise ValueError(f"{name} must be seconds, 0 or more, not {value!r}")
         if self.wait_max < self.wait_initial:
             raise ValueError(f"wait_max ({self.wait_max}) must not be below wait_initial ({self.wait_initial})")
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a whole number of 1 or more, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +201,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One request to a server, or one run of a local engine."""
+    """One request to a server, one run of a local engine, or a route that was skipped."""
 
     route: str
     """Where to, such as ``"hf-inference"``, ``"http://localhost:8000/v1"`` or ``"pocketsphinx"``."""
@@ -198,7 +210,10 @@ class Attempt:
     """HTTP status, ``None`` where there was none."""
 
     error: str | None
-    """Name of the error's class, ``None`` where it worked."""
+    """
+    Name of the error's class, ``None`` where it worked; ``"skipped"``: nothing was tried, because the
+    route had failed too many calls in a row (`RetryPolicy.breaker_threshold`).
+    """
 
     request_id: str | None
     """The server's id of the request, for its support."""
@@ -212,6 +227,9 @@ class Attempt:
     waited: float
     """Seconds of pause before it."""
 
+    loading: float = 0.0
+    """Seconds of `duration` that went into loading a model on this machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
@@ -224,7 +242,7 @@ class Provenance:
     """The hosted provider, or the server's address; ``None`` for a local engine."""
 
     model: str | None
-    """Hub id or folder."""
+    """Hub id or folder; of a local engine, what it says that it ran."""
 
     audio_sha256: str | None
     """Hex digest of the input bytes; for arrays of the float32 samples and the rate."""
@@ -239,16 +257,19 @@ class Provenance:
     """Such as ``"flac"`` or ``"mp3 (original)"``; ``None`` for a local engine."""
 
     attempts: tuple[Attempt, ...] = ()
-    """Every request and engine run, oldest first; the last one worked."""
+    """Every request and engine run, and every skipped route, oldest first; the last one worked."""
 
     fallback_reason: str | None = None
-    """Why the first route did not answer; ``None`` where it did."""
+    """Why the routes before did not answer; ``None`` where the first one did."""
 
     audio_changes: tuple[str, ...] = ()
     """What was done to the audio, such as ``"resampled 44100 to 16000 Hz"``."""
 
     hfasr_version: str = ""
     """Version of this library."""
+
+    revision: str | None = None
+    """Commit of the model that ran on this machine, where known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,7 +416,21 @@ class Backend(Protocol):
 
     Anything of this shape can be a client's *backend* or *fallback*. Engines found by name are
     registered as entry points of the group ``hfasr.backends``: a callable that takes the model
-    (or ``None``) and returns a `Backend`.
+    (or ``None``), and options by keyword where it has any, and returns a `Backend`. It may be called
+    from any thread.
+
+    An engine may have more, which is used where it is there:
+
+    - ``preload(*, download: bool = True, language: str | None = None) -> None``: load the model now, and
+      what *language* needs beyond it; cheap once that is loaded. It is called before each run, so that
+      loading is timed apart from running. With ``download=False`` (the call has a *deadline*, or the
+      client is *local_only*) it opens no socket and raises `BackendLoadError` where files are missing. A
+      ``preload`` without these parameters is called without.
+    - ``model: str | None`` and ``revision: str | None``: what runs, and its commit where known. Both
+      become part of the `Provenance`.
+
+    `InvalidOptionError` from `transcribe` is the caller's fault: it is raised, not passed on to the
+    next route.
     """
 
     @property

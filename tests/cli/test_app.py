@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -9,11 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 import hfasr
+import hfasr.backends
 from hfasr._core.config import DEFAULT_MODEL, DialectName
 from hfasr.audio import UploadFormat
 from hfasr.cli import options
 from hfasr.cli.app import app
 from hfasr.formats import FORMATS
+from hfasr.testing import FakeBackend
 from hfasr.types import Attempt, Provenance, Segment, Transcript
 
 
@@ -59,6 +62,7 @@ def test_defaults_are_the_librarys() -> None:
     assert Client.made == [
         {
             "model": None,
+            "revision": None,
             "provider": "auto",
             "base_url": None,
             "dialect": "auto",
@@ -67,6 +71,7 @@ def test_defaults_are_the_librarys() -> None:
             "bill_to": None,
             "backend": "hosted",
             "fallback": (),
+            "local_only": False,
             "deadline": None,
             "timeout": 60.0,
             "upload": "auto",
@@ -82,12 +87,13 @@ def test_every_option_arrives() -> None:
         *("--model", "m/x", "--provider", "hf-inference", "--base-url", "http://h/v1", "--dialect", "openai"),
         *("--backend", "b", "--fallback", "f", "--fallback", "g:m", "--language", "fr", "--task", "translate"),
         *("--prompt", "Ada", "--timestamps", "word", "--deadline", "5", "--timeout", "2", "--upload", "wav"),
-        *("--router-url", "http://r", "--bill-to", "org"),
+        *("--router-url", "http://r", "--bill-to", "org", "--revision", "v2", "--local-only"),
         *("--allow-private-urls", "http://10.0.0.1/x.wav"),
     )
     assert result.exit_code == 0, result.output
     assert Client.made[0] == {
         "model": "m/x",
+        "revision": "v2",
         "provider": "hf-inference",
         "base_url": "http://h/v1",
         "dialect": "openai",
@@ -96,6 +102,7 @@ def test_every_option_arrives() -> None:
         "bill_to": "org",
         "backend": "b",
         "fallback": ("f", "g:m"),
+        "local_only": True,
         "deadline": 5.0,
         "timeout": 2.0,
         "upload": "wav",
@@ -144,6 +151,12 @@ def test_choices_are_the_librarys() -> None:
         (["-", "-"], "only once"),
         (["-", "/dev/stdin"], "only once"),
         (["--format", "srt", "x.wav", "y.wav"], "--output-dir"),
+        (["--device", "cpu", "x.wav"], "--backend transformers"),
+        (["--dtype", "float32", "x.wav"], "--backend transformers"),
+        (["--batch-size", "4", "x.wav"], "--backend transformers"),
+        (["--backend", "b", "--dtype", "int8", "x.wav"], "int8"),
+        (["--backend", "b", "--batch-size", "0", "x.wav"], "--batch-size"),
+        (["--backend", "b", "--batch-size", "all", "x.wav"], "--batch-size"),
     ],
 )
 def test_usage_is_2(arguments: list[str], message: str) -> None:
@@ -204,7 +217,7 @@ def test_warnings_and_fallback_are_told(monkeypatch: pytest.MonkeyPatch) -> None
     result = invoke("x.wav")
     assert result.stdout == "hello\n"
     assert result.stderr == (
-        "hfasr: x.wav: warning: no prompt\nhfasr: x.wav: warning: answered by pocketsphinx: the model is gone\n"
+        "hfasr: x.wav: warning: no prompt\nhfasr: x.wav: warning: pocketsphinx answered: the model is gone\n"
     )
 
 
@@ -294,6 +307,38 @@ def test_warnings_speak_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = Transcript("hello", warnings=("language='fr' was not used",), provenance=origin)
     monkeypatch.setattr(Client, "answer", answer)
     assert invoke("x.wav").stderr == (
-        "hfasr: x.wav: warning: --language fr was not used\n"
-        "hfasr: x.wav: warning: answered by b: down; raise --timeout\n"
+        "hfasr: x.wav: warning: --language fr was not used\nhfasr: x.wav: warning: b answered: down; raise --timeout\n"
     )
+
+
+@pytest.mark.parametrize(("backend", "model"), [("toy", "m/x"), ("toy:own/model", "own/model")])
+def test_options_of_an_engine(backend: str, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--device, --dtype and --batch-size set up the engine, which is the client's backend and closed at the end."""
+    loaded: list[dict[str, Any]] = []
+    engine = FakeBackend("hello", name="toy")
+
+    def load(name: str, model: str | None = None, **options: Any) -> Any:
+        loaded.append({"name": name, "model": model, **options})
+        return contextlib.closing(engine)
+
+    monkeypatch.setattr(hfasr.backends, "load", load)
+    result = invoke(
+        *("--backend", backend, "--model", "m/x", "--revision", "v2"),
+        *("--device", "cpu", "--dtype", "float32", "--batch-size", "8", "x.wav"),
+    )
+    assert (result.exit_code, result.stdout) == (0, "hello\n")
+    assert loaded == [
+        {"name": "toy", "model": model, "device": "cpu", "dtype": "float32", "batch_size": 8, "revision": "v2"}
+    ]
+    assert Client.made[0]["backend"] is engine
+    assert Client.made[0]["revision"] is None
+    assert engine.closed
+
+
+def test_option_that_an_engine_does_not_take_is_2() -> None:
+    """An engine that has no such option is a matter of usage, told once."""
+    result = invoke("--backend", "pocketsphinx", "--device", "cuda", "x.wav", "y.wav")
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert "takes no option 'device'" in line
+    assert Client.made == []

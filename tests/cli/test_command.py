@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -121,13 +122,37 @@ def test_json_errors_are_nothing_but_json(clip: Path, asr_server: FakeASRServer)
     asr_server.script(replies.forbidden())
     done = hfasr_command("transcribe", "--json-errors", "--fallback", "pocketsphinx", clip, server=asr_server)
     records = [json.loads(line) for line in lines(done.stderr)]
-    assert [record["warning"].startswith("answered by pocketsphinx") for record in records] == [True]
+    assert [record["warning"].startswith("pocketsphinx answered in ") for record in records] == [True]
 
 
 def test_offline() -> None:
     """The offline engine needs no server, no token and no network."""
     done = hfasr_command("transcribe", "--backend", "pocketsphinx", SPEECH)
     assert (done.returncode, lines(done.stdout)) == (0, ["the weather will be fine in the morning"])
+
+
+def test_local_only(clip: Path, asr_server: FakeASRServer) -> None:
+    """--local-only leaves servers out; where no engine is left, it is a matter of usage."""
+    refused = hfasr_command("transcribe", "--local-only", clip, server=asr_server)
+    assert refused.returncode == 2
+    (line,) = lines(refused.stderr)
+    assert line.startswith(
+        "hfasr: --local-only leaves no route, since servers are left out: choose --backend transformers"
+    )
+    done = hfasr_command("transcribe", "--local-only", "--fallback", "pocketsphinx", SPEECH, server=asr_server)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert lines(done.stdout) == ["the weather will be fine in the morning"]
+    assert asr_server.requests == []
+
+
+def test_fallback_is_one_line(asr_server: FakeASRServer) -> None:
+    """An input that another engine answered is told in one line: the route, its status and error, and the times."""
+    asr_server.script(replies.forbidden())
+    done = hfasr_command("transcribe", "--fallback", "pocketsphinx", SPEECH, server=asr_server)
+    assert done.returncode == 0
+    (line,) = lines(done.stderr)
+    told = r"pocketsphinx answered in \d+\.\d\d s( \(loading \d+\.\d\d s\))? after hf-inference failed \(403 PermissionDeniedError; \d"
+    assert re.search(told, line), line
 
 
 def say_foreign(audio: Audio, options: TranscribeOptions) -> Transcript:

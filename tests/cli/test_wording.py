@@ -40,6 +40,16 @@ from hfasr.cli.wording import in_shell
         ("pass hfasr.Audio(numpy.load(path), sampling_rate)", "convert it to WAV first"),
         ("fetch it yourself and pass the bytes, or wait", "download it and name the file, or wait"),
         ("is a pipe or a device; open it yourself and pass the file object", "is a pipe or a device; name a file"),
+        (
+            "it is not on this machine; call preload() ahead",
+            "it is not on this machine; run once without --deadline and --local-only",
+        ),
+        (
+            'local_only=True leaves no route: choose backend="transformers"',
+            "--local-only leaves no route: choose --backend transformers",
+        ),
+        ("if you trust it, pass trust_remote_code=True", "if you trust it, from Python, pass trust_remote_code=True"),
+        ("device='cuda' is not usable here; use device='cpu'", "--device cuda is not usable here; use --device cpu"),
         ("call wait_until_ready() first, or raise RetryPolicy(loading_timeout=)", "try again in some minutes"),
     ],
 )
@@ -56,6 +66,7 @@ def test_every_option_exists() -> None:
     assert set(wording._OPTIONS) <= {
         *inspect.signature(hfasr.ASRClient).parameters,
         *hfasr.TranscribeOptions.__annotations__,
+        *("device", "dtype", "batch_size"),  # of the engines
     }
 
 

@@ -10,7 +10,6 @@ import pytest
 
 import hfasr
 from hfasr import ASRClient, Audio, TranscribeOptions, Transcript
-from hfasr.backends.pocketsphinx import PocketSphinx
 from hfasr.testing import FakeASRServer, FakeBackend, replies
 from tests.colours import Session
 
@@ -178,6 +177,11 @@ def test_options_are_checked(session: Make, wav: bytes) -> None:
         ({"timeout": "1"}, TypeError),
         ({"retry": 3}, TypeError),
         ({"bill_to": "a\nb"}, ValueError),
+        ({"revision": 1}, TypeError),
+        ({"revision": ""}, ValueError),
+        ({"local_only": "no", "backend": "pocketsphinx"}, TypeError),
+        ({"local_only": True}, ValueError),
+        ({"local_only": True, "base_url": "http://localhost", "fallback": "http://localhost:1/v1"}, ValueError),
     ],
 )
 def test_settings_are_checked(settings: dict[str, object], error: type[Exception]) -> None:
@@ -283,4 +287,4 @@ def test_one_engine_for_many_threads(wav: bytes) -> None:
         for thread in threads:
             thread.join()
         assert len(loaded) == 1
-        assert all(isinstance(engine, PocketSphinx) for engine in asr._shared._engines.values())
+        assert [engine.name for engine in asr._shared._engines.values()] == ["pocketsphinx"]

@@ -12,28 +12,19 @@ from typing import TYPE_CHECKING
 
 from hfasr._version import __version__
 from hfasr.audio import load
-from hfasr.errors import (
-    AllRoutesFailedError,
-    APIError,
-    AudioError,
-    AudioTooLongError,
-    AuthenticationError,
-    BackendError,
-    HfasrError,
-    PaymentRequiredError,
-)
+from hfasr.errors import HfasrError
 from hfasr.types import AudioInput, Provenance, TranscribeOptions, Transcript
 
 from .context import CallContext, logger
+from .failover import over_routes
 from .hosted import HostedCall
 from .local import run_locally
 from .options import check_options, engine_options, to_ask
 from .prepared import PreparedAudio
 from .routes import HostedRoute, LocalRoute, Route, plan
+from .story import answered, gave_up
 
 if TYPE_CHECKING:
-    from hfasr.audio import Upload
-
     from .config import Config
     from .io import IO
     from .shared import Shared
@@ -50,85 +41,95 @@ async def transcribe(
     deadline = options.get("deadline") or config.deadline
     call = CallContext(io, config, shared, deadline)
     try:
-        source = await load(audio, call, allow_paths=config.allow_paths, allow_private_urls=config.allow_private_urls)
-        return await _over_routes(call, routes, PreparedAudio(call, source), options)
+        source = await load(
+            audio,
+            call,
+            allow_paths=config.allow_paths,
+            allow_private_urls=config.allow_private_urls,
+            local_only=config.local_only,
+        )
+        transcript = await _over_routes(call, routes, PreparedAudio(call, source), options)
     except HfasrError as error:
         call.stamp(error)
+        if error.attempts:
+            logger.warning("%s", gave_up(error))
         raise
+    _log(transcript.provenance)
+    return transcript
+
+
+def _log(origin: Provenance | None) -> None:
+    """Write one line about a call that did not go straight."""
+    if origin is None:
+        return
+    if origin.fallback_reason is not None:
+        logger.warning("%s", answered(origin))
+    elif any(attempt.error is not None for attempt in origin.attempts):
+        logger.info("%s", answered(origin))  # the first route itself, after all
 
 
 async def _over_routes(
     call: CallContext, routes: tuple[Route, ...], audio: PreparedAudio, options: TranscribeOptions
 ) -> Transcript:
-    errors: list[HfasrError] = []
-    waiting = list(routes)
-    while waiting:
-        route = waiting[0]
-        left = call.left()
-        try:
-            transcript, provenance = await _over_route(call, route, audio, options, left and left / len(waiting))
-        except (APIError, BackendError, AudioError) as error:
-            # Faults of the audio are the caller's, unless another route may take what this one cannot.
-            if call.audio_refused or (isinstance(error, AudioError) and not errors and not _is_the_routes(error)):
-                raise
-            call.stamp(error)
-            errors.append(error)
-        else:
-            reason = f"{type(errors[0]).__name__}: {errors[0]}" if errors else None
-            provenance = replace(provenance, fallback_reason=reason)
-            return _complete(replace(transcript, provenance=provenance), audio.duration)
-        if call.expired():
-            raise call.deadline_error(f"{route.name} was at work")
-        waiting = _still_worth_trying(waiting[1:], route, errors[-1])
-        if waiting:
-            logger.warning(
-                "%s failed with %s; going on with %s", route.name, type(errors[-1]).__name__, waiting[0].name
-            )
-    if len(routes) == 1:
-        raise errors[0]
-    told = "; ".join(f"{type(error).__name__}: {str(error)[: 360 // len(errors)]}" for error in errors)
-    skipped = len(routes) - len(errors)
-    rest = f" ({skipped} left out, whose token was refused)" if skipped else ""
-    raise AllRoutesFailedError(f"all routes failed{rest}: {told}", errors=errors)
+    async def take(route: Route, window: float | None) -> tuple[Transcript, Provenance]:
+        if isinstance(route, LocalRoute):
+            return await _on_this_machine(call, route, audio, options, window)
+        return await _hosted(call, route, audio, options, window)
+
+    (transcript, origin), reason = await over_routes(call, routes, take)
+    origin = replace(
+        origin,
+        audio_changes=audio.changes,
+        attempts=tuple(call.attempts),
+        fallback_reason=reason,
+        hfasr_version=__version__,
+    )
+    return _complete(replace(transcript, provenance=origin), audio.duration)
 
 
-def _is_the_routes(error: AudioError) -> bool:
-    return isinstance(error, AudioTooLongError)
-
-
-def _still_worth_trying(routes: list[Route], failed: Route, error: HfasrError) -> list[Route]:
-    """Leave out the routes that would be refused for the same credential."""
-    if not isinstance(failed, HostedRoute) or not isinstance(error, AuthenticationError | PaymentRequiredError):
-        return routes
-    refused = failed.credential
-    return [r for r in routes if refused is None or not isinstance(r, HostedRoute) or r.credential != refused]
-
-
-async def _over_route(
-    call: CallContext,
-    route: Route,
-    audio: PreparedAudio,
-    options: TranscribeOptions,
-    window: float | None,
+async def _on_this_machine(
+    call: CallContext, route: LocalRoute, audio: PreparedAudio, options: TranscribeOptions, window: float | None
 ) -> tuple[Transcript, Provenance]:
-    upload: Upload | None = None
-    if isinstance(route, LocalRoute):
-        transcript = await run_locally(call, route, engine_options(options), audio, window)
-    else:
-        transcript, upload = await HostedCall(call, route, to_ask(options), audio, window).run()
-    provenance = Provenance(
-        backend="hosted" if isinstance(route, HostedRoute) else route.name,
-        provider=route.provider if isinstance(route, HostedRoute) else None,
+    transcript, model, revision = await run_locally(call, route, engine_options(options), audio, window)
+    asked = call.config.revision
+    if asked is not None and route.backend is not None:
+        transcript = _with_warning(
+            transcript, f"{route.name} was loaded by the caller; revision={asked!r:.60} was not used"
+        )
+    return transcript, Provenance(
+        backend=route.name,
+        provider=None,
+        model=model or route.model,
+        audio_sha256=audio.sha256,
+        audio_duration=audio.duration,
+        uploaded_bytes=None,
+        upload_format=None,
+        revision=revision,
+    )
+
+
+async def _hosted(
+    call: CallContext, route: HostedRoute, audio: PreparedAudio, options: TranscribeOptions, window: float | None
+) -> tuple[Transcript, Provenance]:
+    transcript, upload = await HostedCall(call, route, to_ask(options), audio, window).run()
+    asked = call.config.revision
+    if asked is not None:
+        transcript = _with_warning(
+            transcript, f"{route.name} runs a revision of its own; revision={asked!r:.60} was not used"
+        )
+    return transcript, Provenance(
+        backend="hosted",
+        provider=route.provider,
         model=route.model,
         audio_sha256=audio.sha256,
         audio_duration=audio.duration,
-        uploaded_bytes=len(upload.data) if upload else None,
-        upload_format=upload.format if upload else None,
-        attempts=tuple(call.attempts),
-        audio_changes=audio.changes,
-        hfasr_version=__version__,
+        uploaded_bytes=len(upload.data),
+        upload_format=upload.format,
     )
-    return transcript, provenance
+
+
+def _with_warning(transcript: Transcript, warning: str) -> Transcript:
+    return replace(transcript, warnings=(*transcript.warnings, warning))
 
 
 def _complete(transcript: Transcript, duration: float | None) -> Transcript:

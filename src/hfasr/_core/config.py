@@ -13,7 +13,7 @@ from hfasr.types import Backend, RetryPolicy
 if TYPE_CHECKING:
     from hfasr.audio import UploadFormat
 
-__all__ = ["DEFAULT_MODEL", "HOSTED", "PROVIDERS", "Channels", "Config", "DialectName", "seconds_above_0"]
+__all__ = ["DEFAULT_MODEL", "HOSTED", "PROVIDERS", "Channels", "Config", "DialectName", "is_server", "seconds_above_0"]
 
 HOSTED = "hosted"
 PROVIDERS = ("hf-inference",)
@@ -43,10 +43,13 @@ class Config:
     channels: Channels = "mix"
     allow_private_urls: bool = False
     allow_paths: bool = True
+    revision: str | None = None
+    local_only: bool = False
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__  # a frozen dataclass normalises its own fields so
         _string_or_none("model", self.model)
+        _string_or_none("revision", self.revision)
         if not isinstance(self.backend, str | Backend) or self.backend == "":
             raise TypeError('backend must be "hosted", the name of an engine, or a Backend object')
         _known(self.backend)
@@ -69,6 +72,18 @@ class Config:
             isinstance(self.channels, bool) or not isinstance(self.channels, int) or self.channels < 0
         ):
             raise ValueError(f'channels must be "mix" or the number of one channel, from 0, not {self.channels!r}')
+        if not isinstance(self.local_only, bool):  # "no" would be true, 0 would let audio out
+            raise TypeError(f"local_only must be True or False, not {type(self.local_only).__name__}")
+        if self.local_only and not self._has_engine:
+            raise ValueError(
+                'local_only=True leaves no route, since servers are left out: choose backend="transformers", '
+                "or another engine, or name one in fallback="
+            )
+
+    @property
+    def _has_engine(self) -> bool:
+        """Whether a route leads to an engine on this machine."""
+        return self.backend != HOSTED or any(not is_server(spec) for spec in self.fallbacks)
 
     @property
     def fallbacks(self) -> tuple[str | Backend, ...]:
@@ -89,6 +104,11 @@ class Config:
         names = [name for name in self.__dataclass_fields__ if name != "token"]
         shown = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(default, name)}
         return {**shown, "token": "***"} if self.token else shown
+
+
+def is_server(spec: str | Backend) -> bool:
+    """Whether a fallback is a server's URL, and not an engine."""
+    return isinstance(spec, str) and "://" in spec
 
 
 def seconds_above_0(name: str, value: object) -> float:
@@ -150,7 +170,7 @@ def _fallbacks(fallback: object) -> tuple[str | Backend, ...]:
             raise TypeError(f"fallback holds {route!r:.60}, which is neither an engine's name, a URL nor a Backend")
         if route == HOSTED:
             raise ValueError('fallback cannot be "hosted": name a server\'s URL or an engine')
-        if isinstance(route, str) and "://" in route:
+        if isinstance(route, str) and is_server(route):
             check_url(route, "fallback")
         else:
             _known(route)

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from .io import IO
     from .shared import Shared
 
-__all__ = ["CallContext", "logger"]
+__all__ = ["SKIPPED", "CallContext", "logger"]
 
 logger = logging.getLogger("hfasr")
+
+SKIPPED = "skipped"
+"""In the place of an error's name in `Attempt.error`."""
 
 T = TypeVar("T")
 
@@ -40,6 +43,7 @@ class CallContext:
         self.attempts: list[Attempt] = []
         self.last_api_error: APIError | None = None
         self.audio_refused = False  # the server says that the audio is damaged, also decoded here
+        self.late: HfasrError | None = None  # of an engine that was cut short, which says nothing of its health
         self.started = io.clock.now()
         self._deadline = deadline
         self._waited = 0.0
@@ -49,6 +53,11 @@ class CallContext:
     def left(self) -> float | None:
         """Return the seconds until the deadline, ``None`` without one; may be negative."""
         return None if self._deadline is None else self._deadline - (self.io.clock.now() - self.started)
+
+    @property
+    def may_download(self) -> bool:
+        """Whether an engine may fetch its model now: never under a deadline, which that would use up."""
+        return self._deadline is None and not self.config.local_only
 
     def expired(self) -> bool:
         """Whether the deadline has passed."""
@@ -78,14 +87,25 @@ class CallContext:
     # Log
 
     def record(
-        self, route: str, began: float, *, status: int | None, error: str | None, request_id: str | None = None
+        self,
+        route: str,
+        began: float,
+        *,
+        status: int | None,
+        error: str | None,
+        request_id: str | None = None,
+        loading: float = 0.0,
     ) -> None:
         """Write down one request or engine run that began at *began* on the clock."""
         now = self.io.clock.now()
-        attempt = Attempt(route, status, error, request_id, began - self.started, now - began, self._waited)
+        attempt = Attempt(route, status, error, request_id, began - self.started, now - began, self._waited, loading)
         self._waited = 0.0
         self.attempts.append(attempt)
         logger.debug("%s: %s in %.3f s", route, error or status or "done", attempt.duration)
+
+    def record_skip(self, route: str) -> None:
+        """Write down that *route* was not tried at all."""
+        self.attempts.append(Attempt(route, None, SKIPPED, None, self.io.clock.now() - self.started, 0.0, 0.0))
 
     def stamp(self, error: HfasrError) -> None:
         """Give *error* the attempts, where it has none yet."""

@@ -75,7 +75,7 @@ class HostedCall:
         pause, left = self._pacer.pause_after(error), self.exchange.left()
         self._pause = None if pause is not None and left is not None and pause >= left else pause
         if self._pause is not None:
-            logger.info("%s: %s; trying again in %.1f s", self._route.name, type(error).__name__, self._pause)
+            logger.debug("%s: %s; trying again in %.1f s", self._route.name, type(error).__name__, self._pause)
 
     async def _try_again(self, pause: float) -> Answer:
         # tenacity takes 33 ms to import and 45 µs a call: what works at once does without it.
@@ -113,7 +113,7 @@ class HostedCall:
                 return Answer(await self._read(dialect, server, response, upload), upload)
             failure = self.exchange.diagnose(response, server, self._audio.duration)
             upload = await self._mended(dialect, failure, upload, limit)
-            logger.info("%s: %s; sending it again with %s", server.name, response.status_code, failure.fix)
+            logger.debug("%s: %s; sending it again with %s", server.name, response.status_code, failure.fix)
 
     async def _mended(self, dialect: Dialect, failure: Failure, upload: Upload, limit: float | None) -> Upload:
         """Go on to the next form that may mend *failure*, and return its body; raise where there is none."""

@@ -2,82 +2,121 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+from typing import TYPE_CHECKING, NamedTuple
 
 from hfasr.errors import AudioTooLongError, BackendError, HfasrError
 from hfasr.types import Audio, Backend, TranscribeOptions, Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import TypeVar
 
     from .context import CallContext
     from .prepared import PreparedAudio
     from .routes import LocalRoute
 
-__all__ = ["load_ahead", "run_locally"]
+    T = TypeVar("T")
+
+__all__ = ["LocalAnswer", "load_ahead", "run_locally"]
+
+
+class LocalAnswer(NamedTuple):
+    """A transcript, and what the engine says that it ran."""
+
+    transcript: Transcript
+    model: str | None
+    revision: str | None
 
 
 async def load_ahead(call: CallContext, route: LocalRoute) -> None:
     """
-    Load *route*'s engine, and its model where the engine offers that (a method ``preload``).
+    Load *route*'s engine, and its model where the engine offers that; fetch it first, if that is allowed.
 
     Raises:
         BackendError: It cannot be found or loaded.
     """
-
-    def load() -> None:
-        engine = call.shared.engine(route)
-        preload = getattr(engine, "preload", None)
-        if callable(preload):
-            preload()
-
-    await call.io.offload(lambda: _typed(f"{route.name} could not be loaded", load))
+    download = not call.config.local_only
+    await call.io.offload(lambda: _load(call, route, {"download": download}), abandon=True)
 
 
 async def run_locally(
     call: CallContext, route: LocalRoute, options: TranscribeOptions, audio: PreparedAudio, window: float | None
-) -> Transcript:
+) -> LocalAnswer:
     """
     Transcribe with *route*'s engine, within *window* seconds.
 
     A running engine cannot be interrupted: the async call leaves it behind in its thread and goes
-    on in time, the sync call goes on as soon as the engine returns.
+    on in time, the sync call goes on as soon as the engine returns. So it is with loading; what was
+    left behind serves the next call.
 
     Raises:
         AudioError: The audio cannot be read, or is longer than the engine takes.
         BackendError: The engine failed, or did not finish in *window*.
+        InvalidOptionError: It cannot take an option's value.
     """
     clock, began = call.io.clock, call.io.clock.now()
     expires = None if window is None else began + window
+    loading: float | None = None
 
-    async def in_time(work: Callable[[], object]) -> object:
+    async def in_time(work: Callable[[], T]) -> T:
         left = None if expires is None else max(0.0, expires - clock.now())
         try:
             done = await call.io.within(left, call.io.offload(work, abandon=True))
         except TimeoutError as error:
             if isinstance(error, HfasrError):
                 raise
-            raise _late(route) from error
-        if expires is not None and clock.now() >= expires:
-            raise _late(route)
+            raise _late(call, route, loaded=loading is not None) from error
         return done
 
+    def check_time() -> None:
+        if expires is not None and clock.now() >= expires:
+            raise _late(call, route, loaded=loading is not None)
+
     try:
-        engine = await in_time(lambda: _typed(f"{route.name} could not be loaded", lambda: call.shared.engine(route)))
-        assert isinstance(engine, Backend)
+        how = {"download": call.may_download, "language": options.get("language")}
+        engine, took = await in_time(lambda: _load(call, route, how))
+        check_time()
+        loading = took
         decoded = await audio.waveform(_rate(engine), engine.max_duration_s)
-        transcript = await in_time(lambda: _run(engine, decoded.audio, options))
+        answer = await in_time(lambda: _run(engine, decoded.audio, options))
+        check_time()
     except AudioTooLongError:
         raise  # the engine never ran
     except HfasrError as error:
-        call.record(route.name, began, status=None, error=type(error).__name__)
+        spent = clock.now() - began if loading is None else loading
+        call.record(route.name, began, status=None, error=type(error).__name__, loading=spent)
         raise
-    call.record(route.name, began, status=None, error=None)
-    assert isinstance(transcript, Transcript)
-    return transcript
+    call.record(route.name, began, status=None, error=None, loading=loading)
+    return answer
 
 
-def _typed(what: str, work: Callable[[], object]) -> object:
+def _load(call: CallContext, route: LocalRoute, how: Mapping[str, object]) -> tuple[Backend, float]:
+    """Return the engine, its model loaded where it offers that, and the seconds that it took. Blocks."""
+    began = call.io.clock.now()
+
+    def load() -> Backend:
+        engine = call.shared.engine(route)
+        preload = getattr(engine, "preload", None)
+        if callable(preload):
+            preload(**_taken(preload, how))
+        return engine
+
+    engine = _typed(f"{route.name} could not be loaded", load)
+    return engine, call.io.clock.now() - began
+
+
+def _taken(preload: Callable[..., object], how: Mapping[str, object]) -> dict[str, object]:
+    """Return what of *how* can be told to *preload*, which is no part of the protocol."""
+    try:
+        parameters = inspect.signature(preload).parameters
+    except (TypeError, ValueError):  # not written in Python
+        return {}
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return {name: value for name, value in how.items() if takes_all or name in parameters}
+
+
+def _typed(what: str, work: Callable[[], T]) -> T:
     try:
         return work()
     except HfasrError:
@@ -93,14 +132,29 @@ def _rate(engine: Backend) -> int:
     return rate
 
 
-def _run(engine: Backend, audio: Audio, options: TranscribeOptions) -> Transcript:
-    transcripts = _typed(f"{engine.name} failed", lambda: engine.transcribe([audio], options))
+def _run(engine: Backend, audio: Audio, options: TranscribeOptions) -> LocalAnswer:
+    def run() -> tuple[object, str | None, str | None]:
+        transcripts = engine.transcribe([audio], options)
+        return transcripts, _said(engine, "model"), _said(engine, "revision")
+
+    transcripts, model, revision = _typed(f"{engine.name} failed", run)
     if isinstance(transcripts, list | tuple) and len(transcripts) == 1 and isinstance(transcripts[0], Transcript):
-        return transcripts[0]
+        return LocalAnswer(transcripts[0], model, revision)
     raise BackendError(f"{engine.name} must return a list of one Transcript per clip; it is at fault, not the audio")
 
 
-def _late(route: LocalRoute) -> BackendError:
-    return BackendError(
-        f"{route.name} did not finish in its share of the deadline; raise deadline=, or shorten the audio"
-    )
+def _said(engine: Backend, name: str) -> str | None:
+    value = getattr(engine, name, None)  # no part of the protocol: an engine may keep anything there
+    return value if isinstance(value, str) else None
+
+
+def _late(call: CallContext, route: LocalRoute, *, loaded: bool) -> BackendError:
+    if loaded:
+        message = f"{route.name} did not finish in its share of the deadline; raise deadline=, or shorten the audio"
+    else:
+        message = (
+            f"{route.name} was still loading at the end of its share of the deadline; "
+            "raise deadline=, or call preload() ahead"
+        )
+    call.late = BackendError(message)
+    return call.late

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from hfasr._hosted.dialect import Ask
 from hfasr.audio import load
-from hfasr.errors import APIError, APIStatusError
+from hfasr.errors import APIError, APIStatusError, HfasrError
 from hfasr.types import Audio, RetryPolicy
 from hfasr.wire import Request
 
 from .config import seconds_above_0
 from .context import CallContext
+from .failover import circuit
 from .hosted import HostedCall
 from .local import load_ahead
 from .prepared import PreparedAudio
@@ -36,6 +37,7 @@ async def preload(io: IO, config: Config, shared: Shared) -> None:
     for route in plan(config, None):
         if isinstance(route, LocalRoute):
             await load_ahead(call, route)
+            shared.breaker.forget(circuit(call, route))
 
 
 async def wait_until_ready(io: IO, config: Config, shared: Shared, timeout: float) -> None:
@@ -46,8 +48,23 @@ async def wait_until_ready(io: IO, config: Config, shared: Shared, timeout: floa
     call = CallContext(io, replace(config, retry=policy), shared, timeout)
     route = plan(config, None)[0]
     if isinstance(route, LocalRoute):
-        await load_ahead(call, route)
-        return
+        await _load_in_time(call, route, timeout)
+    else:
+        await _poll(call, route, policy)
+    shared.breaker.forget(circuit(call, route))
+
+
+async def _load_in_time(call: CallContext, route: LocalRoute, timeout: float) -> None:
+    try:
+        await call.io.within(timeout, load_ahead(call, route))
+    except TimeoutError as error:
+        if isinstance(error, HfasrError):
+            raise
+        raise call.deadline_error(f"waiting for {route.name} to be ready") from None
+
+
+async def _poll(call: CallContext, route: HostedRoute, policy: RetryPolicy) -> None:
+    """Ask *route* until it is ready, with growing pauses."""
     for n_polls in itertools.count():
         try:
             await _ask(call, route)
@@ -59,7 +76,7 @@ async def wait_until_ready(io: IO, config: Config, shared: Shared, timeout: floa
             asked = error.retry_after if isinstance(error, APIStatusError) else None
         else:
             return
-        wait = max(polling_pause(n_polls, io.clock), asked or 0.0)
+        wait = max(polling_pause(n_polls, call.io.clock), asked or 0.0)
         left = call.left()
         if left is None or wait >= left:
             raise call.deadline_error(f"waiting for {route.name} to be ready")

@@ -9,7 +9,7 @@ from hfasr._hosted.hf import HFDialect
 from hfasr._hosted.openai import OpenAIDialect
 from hfasr._hosted.servers import endpoint_server, is_hugging_face, openai_server, origin, router_server
 
-from .config import DEFAULT_MODEL, HOSTED
+from .config import DEFAULT_MODEL, HOSTED, is_server
 
 if TYPE_CHECKING:
     from hfasr._hosted.dialect import Dialect, Server
@@ -84,6 +84,9 @@ class LocalRoute:
     backend: Backend | None
     """The engine itself, where the caller passed one."""
 
+    revision: str | None = None
+    """Branch, tag or commit of *model* to load; ``None``: the engine's own choice."""
+
 
 Route: TypeAlias = HostedRoute | LocalRoute
 
@@ -93,13 +96,16 @@ def plan(config: Config, model: str | None) -> tuple[Route, ...]:
     wanted = model or config.model
     first: tuple[Route, ...]
     if config.backend != HOSTED:
-        first = (_route(config.backend, wanted, config),)
+        first = (_engine(config.backend, wanted, config.revision, own_revision=config.revision),)
+    elif config.local_only:
+        first = ()
     elif config.base_url is not None:
         first = (_own_server(config.base_url, wanted, config, config.dialect),)
     else:
         first = tuple(_behind_router(name, wanted or DEFAULT_MODEL, config) for name in config.providers)
     # A fallback that names no model of its own gets the call's, where the caller chose one.
-    return (*first, *(_route(spec, wanted, config) for spec in config.fallbacks))
+    fallbacks = [spec for spec in config.fallbacks if not (config.local_only and is_server(spec))]
+    return (*first, *(_fallback(spec, wanted, config) for spec in fallbacks))
 
 
 def _behind_router(provider: str, model: str, config: Config) -> HostedRoute:
@@ -115,10 +121,17 @@ def _own_server(base_url: str, model: str | None, config: Config, dialect: Diale
     return HostedRoute(base_url, base_url, base_url, model, dialect, False, config.token if same else None)
 
 
-def _route(spec: str | Backend, model: str | None, config: Config) -> Route:
+def _fallback(spec: str | Backend, model: str | None, config: Config) -> Route:
+    if isinstance(spec, str) and is_server(spec):
+        return _own_server(spec.rstrip("/"), model, config, "auto")
+    return _engine(spec, model, config.revision)
+
+
+def _engine(
+    spec: str | Backend, model: str | None, revision: str | None, *, own_revision: str | None = None
+) -> LocalRoute:
+    """Return the route to an engine; *own_revision* is that of a model which *spec* itself names."""
     if not isinstance(spec, str):
         return LocalRoute(spec.name, model, spec)
-    if "://" in spec:
-        return _own_server(spec.rstrip("/"), model, config, "auto")
     name, _, own_model = spec.partition(":")
-    return LocalRoute(name, own_model or model, None)
+    return LocalRoute(name, own_model or model, None, own_revision if own_model else revision)

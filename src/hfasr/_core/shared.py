@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from hfasr.errors import AuthenticationError, BackendError
 
+from .breaker import Breaker
+
 if TYPE_CHECKING:
     from hfasr._hosted.dialect import Ask, Form, Server
     from hfasr.types import Backend
@@ -21,7 +23,7 @@ _MAX_LEARNED = 512
 
 class Shared:
     """
-    Engines that are loaded, the token that was found, and what servers taught.
+    Engines that are loaded, the token that was found, what servers taught, and which routes fail.
 
     Safe from many threads: what is learned twice is learned alike.
     """
@@ -29,8 +31,9 @@ class Shared:
     def __init__(self) -> None:
         self.dialects: dict[str, tuple[str, str | None]] = {}
         self.known_token: str | None = None
+        self.breaker = Breaker()
         self._forms: dict[tuple[str, str | None, str], Form] = {}
-        self._engines: dict[tuple[str, str | None], Backend] = {}
+        self._engines: dict[tuple[str, str | None, str | None], Backend] = {}
         self._closed = False
         self._lock = threading.Lock()
 
@@ -85,24 +88,36 @@ class Shared:
         """
         if route.backend is not None:
             return route.backend
-        key = (route.name, route.model)
+        key = (route.name, route.model, route.revision)
         with self._lock:
-            engine = self._engines.get(key)
-            if engine is None:
-                if self._closed:
-                    raise BackendError("this client was closed while a call was under way; make a new one")
-                from hfasr.backends import load
+            if key in self._engines:
+                return self._engines[key]
+            if self._closed:
+                raise _closed()
+        from hfasr.backends import load
 
-                engine = self._engines[key] = load(route.name, route.model)
-        return engine
+        # Without the lock, since it may take long. Threads that load at once get leases of one engine.
+        revision = {} if route.revision is None else {"revision": route.revision}
+        lease = load(route.name, route.model, **revision)
+        with self._lock:
+            kept = None if self._closed else self._engines.setdefault(key, lease)
+        if kept is not lease:
+            lease.close()
+        if kept is None:
+            raise _closed()
+        return kept
 
     def close(self) -> None:
-        """Close the engines that were loaded here; the caller's own stay open."""
+        """Give back the engines that were loaded here; the caller's own, and what others hold, stay open."""
         with self._lock:
             self._closed = True
             engines, self._engines = list(self._engines.values()), {}
         for engine in engines:
             engine.close()
+
+
+def _closed() -> BackendError:
+    return BackendError("this client was closed while a call was under way; make a new one")
 
 
 def _lesson(server: Server, ask: Ask) -> tuple[str, str | None, str]:

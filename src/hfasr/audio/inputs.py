@@ -25,7 +25,14 @@ _INLINE_BYTES = 512 * 1024  # up to here bytes are recognised on the event loop:
 _BARE_ARRAY = "a bare array has no sampling rate: pass hfasr.Audio(waveform, sampling_rate)"
 
 
-async def load(audio: AudioInput, io: AudioIO, *, allow_paths: bool = True, allow_private_urls: bool = False) -> Source:
+async def load(
+    audio: AudioInput,
+    io: AudioIO,
+    *,
+    allow_paths: bool = True,
+    allow_private_urls: bool = False,
+    local_only: bool = False,
+) -> Source:
     """
     Find and recognise *audio*, without decoding it. Nothing that is passed in is changed.
 
@@ -39,6 +46,8 @@ async def load(audio: AudioInput, io: AudioIO, *, allow_paths: bool = True, allo
             opened with this machine's own credentials. ``False`` for servers that pass strangers' words on.
 
         allow_private_urls: Whether URLs may lead into private networks, and use any fsspec protocol.
+
+        local_only: Whether URLs that lead off this machine are refused, before a socket is opened.
 
     Returns:
         The source, its kind known.
@@ -57,6 +66,8 @@ async def load(audio: AudioInput, io: AudioIO, *, allow_paths: bool = True, allo
         AudioTooLongError: More than `MAX_INPUT_BYTES` in memory.
     """
     if isinstance(audio, str):
+        if local_only:
+            remote.check_local(audio)
         return await _from_str(audio, io, allow_paths=allow_paths, allow_private_urls=allow_private_urls)
     if isinstance(audio, os.PathLike):
         return await _from_path(os.fspath(audio), io, allow_paths=allow_paths)
@@ -65,7 +76,9 @@ async def load(audio: AudioInput, io: AudioIO, *, allow_paths: bool = True, allo
     if isinstance(audio, Audio):
         return await _from_array(audio, io)
     if isinstance(audio, Mapping):
-        return await _from_mapping(audio, io, allow_paths=allow_paths, allow_private_urls=allow_private_urls)
+        return await _from_mapping(
+            audio, io, allow_paths=allow_paths, allow_private_urls=allow_private_urls, local_only=local_only
+        )
     if callable(getattr(audio, "get_all_samples", None)):
         return await _from_decoder(audio, io)
     if callable(getattr(audio, "read", None)):
@@ -123,7 +136,7 @@ async def _from_decoder(decoder: Any, io: AudioIO) -> Source:
     return await io.offload(convert)
 
 
-async def _from_mapping(row: Mapping[Any, Any], io: AudioIO, *, allow_paths: bool, allow_private_urls: bool) -> Source:
+async def _from_mapping(row: Mapping[Any, Any], io: AudioIO, **allowed: bool) -> Source:
     """The dictionaries of ``datasets``: decoded (``array``), or not (``bytes``, else ``path``)."""
     if row.get("array") is not None:
         if row.get("sampling_rate") is None:
@@ -135,5 +148,5 @@ async def _from_mapping(row: Mapping[Any, Any], io: AudioIO, *, allow_paths: boo
             raise TypeError(f'"bytes" of an audio dictionary must be bytes, not {type(data).__name__}')
         return await _from_bytes(data, io, name=files.given_name(path, "the audio"))
     if isinstance(path, str | os.PathLike):
-        return await load(path, io, allow_paths=allow_paths, allow_private_urls=allow_private_urls)
+        return await load(path, io, **allowed)
     raise TypeError('an audio dictionary holds "array" and "sampling_rate", or "bytes" or "path" with a value')

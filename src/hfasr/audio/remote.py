@@ -12,11 +12,12 @@ from hfasr.errors import AudioNotFoundError, AudioURLError, HfasrError
 from . import files
 from .source import short_name
 
-__all__ = ["check_store", "read_store", "scheme_of"]
+__all__ = ["check_local", "check_store", "read_store", "scheme_of"]
 
 # Cloud stores whose URL names a bucket, not a host: the service's own address is all that is contacted.
 # ssh, ftp, smb, webhdfs, file, memory, github, and all chains with "::", name hosts or this machine.
 _STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf", "oci"}
+_ON_THIS_MACHINE = {"file", "local", "memory"}  # fsspec's protocols that open no socket
 _AZURE_HOSTS = (".dfs.core.windows.net", ".blob.core.windows.net")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+(?:::[A-Za-z0-9+.:/-]*?)?)://")
 _READ_BYTES = 2**20
@@ -32,6 +33,21 @@ def scheme_of(text: str) -> str | None:
     """
     match = _SCHEME.match(text)
     return match[1].lower() if match else None
+
+
+def check_local(text: str) -> None:
+    """
+    Refuse a URL that leads off this machine. Paths pass.
+
+    Raises:
+        AudioURLError: It does, or may: of a chain of fsspec's protocols nobody knows.
+    """
+    scheme = scheme_of(text)
+    if scheme is not None and (scheme not in _ON_THIS_MACHINE or "::" in text):
+        raise AudioURLError(
+            f"{scheme[:40]}:// leads to a network, which local_only=True forbids; "
+            "download it yourself and pass its path"
+        )
 
 
 def check_store(url: str, scheme: str, *, allow_paths: bool, allow_private: bool) -> None:

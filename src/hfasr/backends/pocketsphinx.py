@@ -61,6 +61,8 @@ class PocketSphinx:
     name = "pocketsphinx"
     sampling_rate = SAMPLING_RATE_HZ
     max_duration_s = None
+    model = MODEL
+    revision = None  # it is part of the package
 
     def __init__(self, model: str | None = None) -> None:
         if model not in {None, MODEL}:
@@ -74,9 +76,12 @@ class PocketSphinx:
         self._decoder: Any = None
         self._lock = threading.Lock()
 
-    def preload(self) -> None:
+    def preload(self, *, download: bool = True) -> None:  # noqa: ARG002  # the same for every engine
         """
         Load the model now instead of at the first use.
+
+        Args:
+            download: Makes no difference: the model came with the package.
 
         Raises:
             BackendLoadError: It could not be loaded.

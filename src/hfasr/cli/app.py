@@ -50,13 +50,18 @@ def transcribe(
     inputs: opt.Inputs,
     *,
     model: opt.Model = None,
+    revision: opt.Revision = None,
     provider: opt.Provider = "auto",
     base_url: opt.BaseURL = None,
     dialect: opt.DialectOption = "auto",
     router_url: opt.RouterURL = None,
     bill_to: opt.BillTo = None,
     backend: opt.Backend = "hosted",
+    device: opt.Device = None,
+    dtype: opt.DtypeOption = None,
+    batch_size: opt.BatchSize = None,
     fallback: opt.Fallback = None,
+    local_only: opt.LocalOnly = False,
     language: opt.Language = None,
     task: opt.TaskOption = None,
     prompt: opt.Prompt = None,
@@ -77,8 +82,10 @@ def transcribe(
     status: 0 all done, 1 some failed, 2 usage.
     """
     _refuse_mixtures(inputs, format, output_dir is not None)
+    engine = _engine(backend, {"device": device, "dtype": dtype, "batch_size": batch_size})
     client: dict[str, Any] = {
         "model": model,
+        "revision": revision,
         "provider": provider,
         "base_url": base_url,
         "dialect": dialect,
@@ -87,6 +94,7 @@ def transcribe(
         "bill_to": bill_to,
         "backend": backend,
         "fallback": tuple(fallback or ()),
+        "local_only": local_only,
         "deadline": deadline,
         "timeout": timeout,
         "upload": upload,
@@ -98,7 +106,7 @@ def transcribe(
         "prompt": prompt,
         "return_timestamps": "word" if timestamps == "word" else timestamps == "segment" or format in TIMED_FORMATS,
     }
-    status = run(inputs, client, call, Output(format, output_dir, inputs), Report(as_json=json_errors))
+    status = run(inputs, client, call, Output(format, output_dir, inputs), Report(as_json=json_errors), engine=engine)
     raise typer.Exit(status)
 
 
@@ -106,6 +114,21 @@ def _key(base_url: str | None, router_url: str | None) -> str | None:
     """Return the key for the server that was named; Hugging Face's own gets only the token that is its."""
     named = base_url or router_url or os.environ.get("HFASR_ROUTER_URL")
     return (os.environ.get(KEY_VARIABLE) or None) if named else None
+
+
+def _engine(backend: str, options: dict[str, str | None]) -> dict[str, Any]:
+    """Return those of *options* that were given, for the engine called *backend*."""
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if given and backend == "hosted":
+        raise typer.BadParameter(
+            "--device, --dtype and --batch-size set up an engine on this machine; add --backend transformers"
+        )
+    batch_size = given.get("batch_size", "auto")
+    if batch_size != "auto":
+        if not batch_size.isdecimal() or int(batch_size) < 1:
+            raise typer.BadParameter(f"--batch-size must be auto or a whole number of 1 or more, not {batch_size!r}")
+        given["batch_size"] = int(batch_size)
+    return given
 
 
 def _refuse_mixtures(inputs: list[str], format_name: str, has_folder: bool) -> None:

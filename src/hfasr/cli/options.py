@@ -12,6 +12,7 @@ from hfasr.types import Task
 Format: TypeAlias = Literal["txt", "srt", "vtt", "tsv", "json"]
 Detail: TypeAlias = Literal["segment", "word"]
 Dialect: TypeAlias = Literal["auto", "hf", "openai"]
+Dtype: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
 Upload: TypeAlias = Literal["auto", "original", "flac", "wav", "opus"]
 
 Inputs = Annotated[
@@ -25,7 +26,15 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="Model, by its id on the Hub; openai/whisper-large-v3 if none is named.",
+        help="Model, by its id on the Hub, or a folder for an engine here; openai/whisper-large-v3 if none is named.",
+        show_default=False,
+    ),
+]
+Revision = Annotated[
+    str | None,
+    typer.Option(
+        "--revision",
+        help="Branch, tag or commit of the model, for engines on this machine.",
         show_default=False,
     ),
 ]
@@ -50,7 +59,29 @@ BillTo = Annotated[
     str | None, typer.Option("--bill-to", help="Organisation that pays.", show_default=False, metavar="NAME")
 ]
 Backend = Annotated[
-    str, typer.Option("--backend", "-b", help="hosted, or an engine on this machine, such as pocketsphinx.")
+    str,
+    typer.Option("--backend", "-b", help="hosted, or an engine on this machine, such as transformers or pocketsphinx."),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="Where the engine of --backend computes: auto, cpu, cuda, cuda:1 or mps.",
+        show_default=False,
+    ),
+]
+DtypeOption = Annotated[
+    Dtype | None,
+    typer.Option("--dtype", help="Numbers that the engine of --backend computes with.", show_default=False),
+]
+BatchSize = Annotated[
+    str | None,
+    typer.Option(
+        "--batch-size",
+        help="Clips that the engine of --backend takes at once: auto, or a number.",
+        show_default=False,
+        metavar="auto|N",
+    ),
 ]
 Fallback = Annotated[
     list[str] | None,
@@ -59,6 +90,9 @@ Fallback = Annotated[
         help="Engine or server URL to try when the backend has failed; may be repeated.",
         show_default=False,
     ),
+]
+LocalOnly = Annotated[
+    bool, typer.Option("--local-only", help="Open no socket: engines and models on this machine only.")
 ]
 Language = Annotated[
     str | None,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from hfasr._core.story import answered
 from hfasr.errors import AuthenticationError, BackendNotFoundError, BackendNotInstalledError
 
 from .console import StdoutError, discard
@@ -29,6 +31,8 @@ def run(
     call: TranscribeOptions,
     output: Output,
     report: Report,
+    *,
+    engine: Mapping[str, Any],
 ) -> int:
     """
     Transcribe *inputs* and return the exit status.
@@ -43,16 +47,16 @@ def run(
         output: Takes the transcripts.
 
         report: Takes everything else.
+
+        engine: Options of the local engine that the client's *backend* names; empty: none.
     """
     try:
-        try:
-            from hfasr import ASRClient  # here, because the help and shell completion need no client
-
-            asr = ASRClient(**client)
-        except Exception as error:  # noqa: BLE001 # reported: nothing can be done without a client
-            report.failure(None, error)
-            return USAGE
-        with asr:
+        with ExitStack() as stack:
+            try:
+                asr = _client(client, engine, stack)
+            except Exception as error:  # noqa: BLE001 # reported: nothing can be done without a client
+                report.failure(None, error)
+                return USAGE
             output.prepare()
             done = [_one(asr, index, inputs, call=call, output=output, report=report) for index in range(len(inputs))]
     except KeyboardInterrupt as error:
@@ -69,6 +73,20 @@ def run(
         discard(sys.stdout)
         return SOME_FAILED
     return DONE if all(done) else SOME_FAILED
+
+
+def _client(settings: Mapping[str, Any], engine: Mapping[str, Any], stack: ExitStack) -> ASRClient:
+    """Make the client, and first its engine where that has options of its own; *stack* closes both."""
+    from hfasr import ASRClient  # here, because the help and shell completion need no client
+
+    if engine:
+        from hfasr.backends import load
+
+        name, _, own_model = settings["backend"].partition(":")
+        revision = {} if settings["revision"] is None else {"revision": settings["revision"]}
+        backend = stack.enter_context(load(name, own_model or settings["model"], **engine, **revision))
+        settings = {**settings, "backend": backend, "revision": None}  # which is the engine's now
+    return stack.enter_context(ASRClient(**settings))
 
 
 def _one(
@@ -100,4 +118,4 @@ def _explain(name: str, transcript: Transcript, report: Report) -> None:
         report.warning(name, warning)
     origin = transcript.provenance
     if origin is not None and origin.fallback_reason is not None:
-        report.warning(name, f"answered by {origin.provider or origin.backend}: {origin.fallback_reason}")
+        report.warning(name, answered(origin))

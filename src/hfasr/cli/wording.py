@@ -13,21 +13,26 @@ _OPTIONS = {
     "allow_private_urls": "--allow-private-urls",
     "backend": "--backend",
     "base_url": "--base-url",
+    "batch_size": "--batch-size",
     "bill_to": "--bill-to",
     "deadline": "--deadline",
+    "device": "--device",
     "dialect": "--dialect",
+    "dtype": "--dtype",
     "fallback": "--fallback",
     "language": "--language",
+    "local_only": "--local-only",
     "model": "--model",
     "prompt": "--prompt",
     "provider": "--provider",
+    "revision": "--revision",
     "router_url": "--router-url",
     "task": "--task",
     "timeout": "--timeout",
     "upload": "--upload",
     "token": KEY_VARIABLE,
 }
-"""The command's word for each of the library's arguments."""
+"""The command's word for each of the library's arguments, and for those of its engines."""
 
 _NAMES = "|".join(_OPTIONS)
 _ARGUMENT = re.compile(rf"\b({_NAMES})=(?:True\b|([\"'])([\w.:/-]*)\2?)?")
@@ -39,6 +44,8 @@ _PHRASES = tuple(
         (r"pass ([^;]+?) as token=", rf"set {KEY_VARIABLE} to \1"),
         (r"call wait_until_ready\(\) first, or raise RetryPolicy\(loading_timeout=\)", "try again in some minutes"),
         (r"return_timestamps=True\b", "--timestamps segment"),
+        (r"call preload\(\)(?: ahead)?", "run once without --deadline and --local-only"),
+        (r"\bpass (trust_remote_code=True|use_safetensors=False)", r"from Python, pass \1"),  # no options for these
         (r"use extra_parameters= for parameters", "leave that out"),
         (r"expand \"~\" yourself, with pathlib\.Path\.expanduser", "write it without quotes, for the shell to expand"),
         (r"open it yourself and pass the file object", "name a file"),

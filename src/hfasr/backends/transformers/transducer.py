@@ -1,0 +1,119 @@
+"""Transducers: Parakeet-TDT and Parakeet-RNNT."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hfasr.grouping import group_words
+from hfasr.types import Segment, Transcript
+
+from .whisper_words import TimedToken, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from .asked import Asked
+    from .batches import Batches
+    from .loading import Checkpoint
+
+__all__ = ["Transducer"]
+
+MAX_DURATION_S = 300.0
+"""The encoder's attention grows with the square of the length: 4 GB for an hour's quarter, on any device."""
+
+
+MAX_TOKENS_PER_FRAME = 10
+"""As transformers has it, against a model that never leaves a frame."""
+
+
+class Transducer:
+    """
+    A loaded model, greedy.
+
+    Source:
+        Xu et al., Efficient Sequence Transduction by Jointly Predicting Tokens and Durations, ICML 2023.
+    """
+
+    max_duration_s = MAX_DURATION_S
+
+    def __init__(self, checkpoint: Checkpoint, batches: Batches) -> None:
+        self._model = checkpoint.model
+        self._features = checkpoint.feature_extractor
+        self._tokenizer = checkpoint.tokenizer
+        self._device = checkpoint.device
+        self._dtype = checkpoint.dtype
+        self._rate = checkpoint.sampling_rate
+        self._batches = batches
+        factor = checkpoint.model.config.encoder_config.subsampling_factor
+        self._seconds_per_frame = checkpoint.feature_extractor.hop_length * factor / checkpoint.sampling_rate
+        self._spans = getattr(checkpoint.processor, "_decoder_type", "tdt") == "tdt"
+        self._special = frozenset(self._tokenizer.all_special_ids) | {
+            self._tokenizer.pad_token_id, getattr(checkpoint.model.config, "blank_token_id", -1)
+        }  # fmt: skip
+
+    def transcribe(self, waveforms: Sequence[npt.NDArray[np.float32]], asked: Asked) -> list[Transcript]:
+        """Transcribe *waveforms*, each of shape ``(n_samples,)``, float32."""
+        for name, value in (("prompt", asked.prompt), ("task='translate'", asked.task == "translate")):
+            if value:
+                asked.unused(name, "is beyond a transducer")
+        if asked.language:
+            asked.unused(f"language={asked.language!r:.40}", "is beyond this model, which finds out")
+        for name in asked.generation:
+            asked.unused(f"generation_parameters[{name[:40]!r}]", "is beyond a transducer, which is greedy here")
+        return self._batches.run(
+            [len(waveform) / self._rate for waveform in waveforms],
+            lambda batch: self._hear([waveforms[number] for number in batch], asked),
+        )
+
+    def _hear(self, clips: list[npt.NDArray[np.float32]], asked: Asked) -> list[Transcript]:
+        features = self._features(
+            clips, sampling_rate=self._rate, return_tensors="pt", padding=True, return_attention_mask=True
+        )
+        inputs: dict[str, Any] = {
+            name: value.to(self._device, self._dtype if value.is_floating_point() else None)
+            for name, value in features.items()
+        }
+        with torch.inference_mode():
+            n_frames = self._model._get_output_attention_mask(inputs["attention_mask"]).sum(-1).tolist()  # noqa: SLF001  # no public name
+            limit = max(n_frames) * getattr(self._model.config, "max_symbols_per_step", MAX_TOKENS_PER_FRAME)
+            answer = self._model.generate(**inputs, max_new_tokens=limit, return_dict_in_generate=True)
+        rows = zip(clips, n_frames, answer.sequences.tolist(), answer.durations.tolist(), strict=True)
+        return [self._transcript(len(clip) / self._rate, *row, asked=asked) for clip, *row in rows]
+
+    def _transcript(
+        self, duration: float, n_frames: int, tokens: list[int], steps: list[int], *, asked: Asked
+    ) -> Transcript:
+        timed = []
+        frame = 0
+        for token, step in zip(tokens, steps, strict=True):
+            if frame >= n_frames:  # a clip in a batch is told to go on until the longest one ends
+                break
+            if token not in self._special:
+                # The transducer without durations says only when a token came.
+                end = frame + (step if self._spans else 1)
+                timed.append(TimedToken(token, self._time(frame, duration), self._time(end, duration), None))
+            frame += step
+        text = self._decode([token.id for token in timed]).strip()
+        segments: tuple[Segment, ...] = ()
+        if asked.timestamps:
+            segments = group_words(words_of(timed, self._decode_word))
+            if asked.timestamps != "word":
+                segments = tuple(Segment(segment.start, segment.end, segment.text) for segment in segments)
+        return Transcript(text, segments, duration=duration)
+
+    def _time(self, frame: int, duration: float) -> float:
+        return min(frame * self._seconds_per_frame, duration)
+
+    def _decode(self, tokens: list[int]) -> str:
+        text: str = self._tokenizer.decode(tokens, group_tokens=False, skip_special_tokens=True)
+        return text
+
+    def _decode_word(self, tokens: list[int]) -> str:
+        # SentencePiece leaves out the space before the first word of a text.
+        first = str(self._tokenizer.convert_ids_to_tokens(tokens[0]))
+        return (" " if first.startswith("▁") else "") + self._decode(tokens).strip(" ")

@@ -1,0 +1,238 @@
+"""Whisper and distil-Whisper: windows of 30 s, and long files the way the paper has it."""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hfasr.errors import InvalidOptionError
+from hfasr.types import Segment, Transcript
+
+from .asked import generation_settings
+from .languages import two_letters
+from .limits import cut_warning, max_new_tokens
+from .whisper_model import EncoderMemory, complete_settings, keep_little
+from .whisper_words import TimedToken, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from .asked import Asked
+    from .batches import Batches
+    from .loading import Checkpoint
+
+__all__ = ["WINDOW_S", "Whisper"]
+
+WINDOW_S = 30.0
+"""Every clip is padded to this; longer ones are gone through window by window."""
+
+_N_START_TOKENS = 4  # start, language, task, no times
+
+
+class Whisper:
+    """
+    A loaded model, greedy unless asked otherwise.
+
+    Source:
+        Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, 2022; section 3.8
+        for long files.
+    """
+
+    max_duration_s = None
+
+    def __init__(self, checkpoint: Checkpoint, batches: Batches) -> None:
+        self._model = checkpoint.model
+        self._features = checkpoint.feature_extractor
+        self._tokenizer = checkpoint.tokenizer
+        self._device = checkpoint.device
+        self._dtype = checkpoint.dtype
+        self._rate = checkpoint.sampling_rate
+        self._batches = batches
+        complete_settings(self._model, self._tokenizer)
+        keep_little(self._model)
+        self._memory = EncoderMemory(self._model)
+        settings = self._model.generation_config
+        self._first_time = settings.no_timestamps_token_id + 1
+        self._languages: dict[str, int] = {
+            name.strip("<|>"): number for name, number in (getattr(settings, "lang_to_id", None) or {}).items()
+        }
+        self._special = frozenset(self._tokenizer.all_special_ids)
+
+    def transcribe(self, waveforms: Sequence[npt.NDArray[np.float32]], asked: Asked) -> list[Transcript]:
+        """Transcribe *waveforms*, each of shape ``(n_samples,)``, float32."""
+        settings = generation_settings(asked, vars(self._model.generation_config), whisper=True)
+        settings |= self._start(asked)
+        language = self._language(asked)
+        results: dict[int, Transcript] = {}
+        for long in (False, True):  # one long clip would make its whole batch long
+            numbers = [n for n, clip in enumerate(waveforms) if (len(clip) > self._features.n_samples) is long]
+            clips = [waveforms[n] for n in numbers]
+            hear = partial(self._hear, clips, settings=settings, language=language, asked=asked, long=long)
+            heard = self._batches.run([len(clip) / self._rate for clip in clips], hear)
+            results.update(zip(numbers, heard, strict=True))
+        return [results[n] for n in range(len(waveforms))]
+
+    def _start(self, asked: Asked) -> dict[str, Any]:
+        """Return the settings for what stands before the text."""
+        start: dict[str, Any] = {}
+        if self._languages:
+            start["task"] = asked.task or "transcribe"
+        elif asked.task == "translate":
+            asked.unused("task='translate'", "is beyond this model, which knows English only")
+        if asked.prompt:
+            ids = self._tokenizer(f" {asked.prompt}", add_special_tokens=False)["input_ids"]
+            previous = self._model.generation_config.prev_sot_token_id
+            room = self._model.config.max_target_positions // 2 - 1
+            start["prompt_ids"] = torch.tensor([previous, *ids[-room + 1 :]], device=self._device)
+        return start
+
+    def _language(self, asked: Asked) -> str | None:
+        wanted = asked.language
+        if wanted is None:
+            return None if self._languages else "en"
+        from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+
+        code = two_letters(wanted)
+        as_whisper_has_it = {"jv": "jw", "nb": "no", "fil": "tl"}
+        names = (wanted.lower(), TO_LANGUAGE_CODE.get(wanted.lower()), code, as_whisper_has_it.get(code))
+        found = next((name for name in names if name in (self._languages or {"en": 0})), None)
+        if found is None:
+            asked.unused(f"language={wanted!r:.40}", "is none of this model's")
+        return found or (None if self._languages else "en")
+
+    def _hear(
+        self,
+        clips: Sequence[npt.NDArray[np.float32]],
+        batch: list[int],
+        *,
+        settings: dict[str, Any],
+        language: str | None,
+        asked: Asked,
+        long: bool,
+    ) -> list[Transcript]:
+        sounds = [clips[number] for number in batch]
+        durations = [len(sound) / self._rate for sound in sounds]
+        with torch.inference_mode():
+            try:
+                inputs = self._inputs(sounds, long=long)
+                languages = [language] * len(batch) if language else self._detect(inputs["input_features"])
+                limited = self._limited(settings, min(durations[0], WINDOW_S))
+                answer = self._generate(inputs, limited, languages, asked, long=long)
+            except (TypeError, ValueError) as error:
+                if not asked.generation:
+                    raise
+                raise InvalidOptionError(f"generation_parameters were refused: {error}") from error
+            finally:
+                self._memory.forget()
+        return [
+            self._transcript(answer, row, duration, languages[row], asked, limited["max_new_tokens"])
+            for row, duration in enumerate(durations)
+        ]
+
+    def _inputs(self, sounds: list[npt.NDArray[np.float32]], *, long: bool) -> dict[str, Any]:
+        how = {"truncation": False, "padding": "longest"} if long else {}
+        features = self._features(
+            sounds, sampling_rate=self._rate, return_tensors="pt", return_attention_mask=True, **how
+        )
+        return {
+            "input_features": features["input_features"].to(self._device, self._dtype),
+            "attention_mask": features["attention_mask"].to(self._device),
+        }
+
+    def _detect(self, features: torch.Tensor) -> list[str]:
+        names = {number: name for name, number in self._languages.items()}
+        return [names[int(number)] for number in self._model.detect_language(features)]
+
+    def _limited(self, settings: dict[str, Any], seconds: float) -> dict[str, Any]:
+        prompt = settings.get("prompt_ids")
+        room = self._model.config.max_target_positions - _N_START_TOKENS - (0 if prompt is None else len(prompt))
+        if settings.get("condition_on_prev_tokens"):
+            room = self._model.config.max_target_positions // 2 - _N_START_TOKENS
+        wanted = settings.get("max_new_tokens") or settings.get("max_length") or max_new_tokens(seconds)
+        return {**settings, "max_new_tokens": min(wanted, room)}
+
+    def _generate(
+        self, inputs: dict[str, Any], settings: dict[str, Any], languages: list[str], asked: Asked, *, long: bool
+    ) -> Any:
+        how: dict[str, Any] = {"return_timestamps": bool(asked.timestamps) or long}
+        how["return_segments"] = how["return_timestamps"]
+        if asked.timestamps == "word":
+            how["return_token_timestamps"] = True
+        if self._languages:
+            how["language"] = languages if len(set(languages)) > 1 else languages[0]
+        return self._model.generate(**inputs, **{name: v for name, v in settings.items() if name != "max_length"}, **how)
+
+    def _transcript(
+        self, answer: Any, row: int, duration: float, language: str, asked: Asked, limit: int
+    ) -> Transcript:
+        if isinstance(answer, torch.Tensor):
+            tokens = answer[row].tolist()
+            warnings = cut_warning(limit) if self._is_cut(tokens, limit) else ()
+            return Transcript(self._text(tokens), language=language, duration=duration, warnings=warnings)
+        parts = answer["segments"][row]
+        spoken = [[int(token) for token in part["tokens"]] for part in parts]
+        segments: tuple[Segment, ...] = ()
+        if asked.timestamps:
+            segments = self._segments(parts, spoken, duration, words=asked.timestamps == "word")
+        cut = any(self._is_cut(_generated(part), limit) for part in parts)
+        text = "".join(map(self._decode, spoken)).strip()
+        return Transcript(
+            text, segments, language=language, duration=duration, warnings=cut_warning(limit) if cut else ()
+        )
+
+    def _is_cut(self, tokens: list[int], limit: int) -> bool:
+        return len(tokens) >= limit and tokens[-1] < self._tokenizer.eos_token_id
+
+    def _segments(
+        self, parts: Sequence[Any], spoken: Sequence[list[int]], duration: float, *, words: bool
+    ) -> tuple[Segment, ...]:
+        timed = self._timed_words(parts, spoken, duration) if words else itertools.repeat(())
+        segments = []
+        for part, tokens, its_words in zip(parts, spoken, timed, strict=False):
+            text = self._text(tokens)
+            start = min(max(float(part["start"]), 0.0), duration)
+            end = min(max(float(part["end"]), start), duration)
+            if text:
+                segments.append(Segment(start, end, text, tuple(its_words)))
+        return tuple(segments)
+
+    def _timed_words(self, parts: Sequence[Any], spoken: Sequence[list[int]], duration: float) -> list[Any]:
+        words = []
+        last = 0.0  # a token's time is that of its end
+        for part, tokens in zip(parts, spoken, strict=True):
+            first, end = part["idxs"]
+            probabilities = part["result"].get("probabilities")
+            if probabilities is not None:
+                offset = len(part["result"]["sequences"]) - len(probabilities)
+                probabilities = probabilities[first - offset : end - offset]
+            timed = []
+            for n, (token, time) in enumerate(zip(tokens, part["token_timestamps"].tolist(), strict=True)):
+                time = min(max(time, last), duration)
+                if self._is_text(token):
+                    timed.append(TimedToken(token, last, time, probabilities and probabilities[n]))
+                last = time
+            words.append(words_of(timed, self._tokenizer.decode))
+        return words
+
+    def _is_text(self, token: int) -> bool:
+        return token < self._first_time and token not in self._special
+
+    def _decode(self, tokens: Sequence[int]) -> str:
+        text: str = self._tokenizer.decode([token for token in tokens if self._is_text(token)])
+        return text
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        return self._decode(tokens).strip()
+
+
+def _generated(part: Any) -> list[int]:
+    """Return the tokens from *part* to the end of its window."""
+    result = part["result"]
+    sequence = result["sequences"] if isinstance(result, dict) else result
+    return [int(token) for token in sequence[part["idxs"][0] :]]
