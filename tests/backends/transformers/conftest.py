@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,8 +12,8 @@ import pytest
 
 from tests.backends.transformers.hub import Hub, serve
 
-for package in ("transformers", "torch"):
-    pytest.importorskip(package, reason="the extra transformers is not installed")
+if not (find_spec("transformers") and find_spec("torch")):
+    pytest.skip("the extra transformers is not installed", allow_module_level=True)
 
 
 @pytest.fixture
@@ -21,6 +22,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_SYMLINKS_WARNING", True)  # on Windows
     return tmp_path / "cache"
 
 

@@ -133,7 +133,7 @@ def test_damaged_download(tiny_model: TinyModel, hub: Hub) -> None:
     weights.write_bytes(weights.read_bytes()[:1_000])
     del loaded
     with pytest.raises(
-        hfasr.BackendLoadError, match="is damaged .*; delete .*models--org--ctc and load it again"
+        hfasr.BackendLoadError, match=r"is damaged .*; delete .*models--org--ctc and load it again"
     ) as caught:
         load("org/ctc", download=True)
     shutil.rmtree(str(caught.value).split("; delete ")[1].split(" and load")[0])
@@ -312,7 +312,7 @@ def test_tokenizer_that_needs_another_package(tiny_model: TinyModel, monkeypatch
     for name in ("AutoProcessor", "AutoTokenizer"):
         monkeypatch.setattr(getattr(transformers, name), "from_pretrained", fail)
     with pytest.raises(
-        hfasr.BackendNotInstalledError, match="needs a package .*: Speech2TextTokenizer requires the Sent"
+        hfasr.BackendNotInstalledError, match=r"needs a package .*: Speech2TextTokenizer requires the Sent"
     ):
         load(tiny_model(tiny.tiny_ctc))
 
@@ -479,7 +479,7 @@ def test_quiet_is_ours_alone(caplog: pytest.LogCaptureFixture, capfd: pytest.Cap
 
 
 BROKEN = {
-    "no torch": ("sys.modules['torch'] = None", "BackendNotInstalledError", 'needs torch, which is not installed; run: pip'),
+    "no torch": ("sys.modules['torch'] = None", "BackendNotInstalledError", "needs torch, which is not installed; run: pip"),
     "broken torch": (
         "package('torch', 'raise OSError(\"libtorch.so: cannot open shared object file\")')",
         "BackendNotInstalledError",

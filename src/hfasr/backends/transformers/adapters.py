@@ -52,7 +52,9 @@ class Adapters:
         """
         if not self._languages:
             if asked.language:
-                asked.unused(f"language={asked.language!r:.40}", "is beyond this model, which knows what it was trained on")
+                asked.unused(
+                    f"language={asked.language!r:.40}", "is beyond this model, which knows what it was trained on"
+                )
             return None
         wanted = self._find(asked.language) if asked.language else self._default()
         if wanted is None:

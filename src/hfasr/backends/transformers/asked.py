@@ -3,28 +3,56 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hfasr.errors import InvalidOptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from hfasr.types import Task, Timestamps, TranscribeOptions
 
-__all__ = ["Asked", "generation_settings"]
+__all__ = ["Asked", "generation_settings", "refusals"]
 
 _OURS = frozenset(
-    ["attention_mask", "encoder_outputs", "input_features", "input_values", "inputs", "language", "output_attentions", "output_hidden_states", "output_logits", "output_scores", "prompt_ids", "return_dict_in_generate", "return_segments", "return_timestamps", "return_token_timestamps", "streamer", "task", "num_return_sequences"]
+    [
+        "attention_mask",
+        "encoder_outputs",
+        "input_features",
+        "input_values",
+        "inputs",
+        "language",
+        "output_attentions",
+        "output_hidden_states",
+        "output_logits",
+        "output_scores",
+        "prompt_ids",
+        "return_dict_in_generate",
+        "return_segments",
+        "return_timestamps",
+        "return_token_timestamps",
+        "streamer",
+        "task",
+        "num_return_sequences",
+    ]
 )
 """What `transcribe` has options of its own for, or reads the answer by."""
 
 _WHISPERS = frozenset(
-    ["compression_ratio_threshold", "condition_on_prev_tokens", "logprob_threshold", "no_speech_threshold", "prompt_condition_type"]
+    [
+        "compression_ratio_threshold",
+        "condition_on_prev_tokens",
+        "logprob_threshold",
+        "no_speech_threshold",
+        "prompt_condition_type",
+    ]
 )
 
-_COUNTS = frozenset(["max_new_tokens", "max_length", "num_beams", "top_k", "no_repeat_ngram_size", "min_new_tokens", "min_length"])
+_COUNTS = frozenset(
+    ["max_new_tokens", "max_length", "num_beams", "top_k", "no_repeat_ngram_size", "min_new_tokens", "min_length"]
+)
 _FROM_1 = frozenset(["max_new_tokens", "max_length", "num_beams"])
 _NUMBERS = frozenset(["temperature", "top_p", "repetition_penalty", "length_penalty"]) | (
     _WHISPERS - {"condition_on_prev_tokens", "prompt_condition_type"}
@@ -107,3 +135,14 @@ def _checked(name: str, value: Any) -> Any:
 
 def _is_number(value: Any) -> bool:
     return not isinstance(value, bool) and isinstance(value, int | float) and -1e9 < value < 1e9
+
+
+@contextmanager
+def refusals(asked: Asked) -> Iterator[None]:
+    """Tell an error of ``generate`` about the caller's own settings as what it is."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if not asked.generation:
+            raise
+        raise InvalidOptionError(f"generation_parameters were refused: {error}") from error

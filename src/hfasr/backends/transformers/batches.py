@@ -20,9 +20,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-CPU_PADDED_S = 120.0
-"""Padded seconds of a batch on a CPU: four windows of Whisper; more did not go faster there."""
-
 PADDED_S_PER_GIB = 40.0
 """
 Padded seconds of a batch for each free GiB of an accelerator. Whisper-large-v3 in float16 keeps
@@ -44,14 +41,18 @@ class Batches:
 
         least_s: Seconds to which every clip is padded at least.
 
-        max_clips: Clips at once where *batch_size* is ``"auto"``.
+        cpu_clips: Clips at once on a CPU, where *batch_size* is ``"auto"``.
     """
 
-    def __init__(
-        self, batch_size: BatchSize, device: Any, *, least_s: float = 0.0, max_clips: int | None = None
-    ) -> None:
-        self._max_clips = max_clips if batch_size == "auto" else batch_size
-        self._max_padded_s = _padded_seconds(device) if batch_size == "auto" else None
+    def __init__(self, batch_size: BatchSize, device: Any, *, least_s: float = 0.0, cpu_clips: int = 1) -> None:
+        self._max_clips: int | None = None
+        self._max_padded_s: float | None = None
+        if batch_size != "auto":
+            self._max_clips = batch_size
+        elif device.type == "cuda":
+            self._max_padded_s = _padded_seconds(device)
+        else:
+            self._max_clips = cpu_clips
         self._device = device
         self._least_s = least_s
 
@@ -115,9 +116,8 @@ class Batches:
 
 
 def _padded_seconds(device: Any) -> float:
-    if device.type != "cuda":
-        return CPU_PADDED_S
     import torch
 
+    free_bytes: float
     free_bytes, _ = torch.cuda.mem_get_info(device)
     return min(max(free_bytes / 2**30 * PADDED_S_PER_GIB, 30.0), MAX_PADDED_S)

@@ -79,7 +79,7 @@ class CTC:
         text, tokens = spell(frames, self._tokenizer)
         segments: tuple[Segment, ...] = ()
         if asked.timestamps:
-            words = words_of(tokens, self._tokenizer, self._samples_per_frame / self._rate, duration)
+            words = words_of(tokens, self._tokenizer, self._samples_per_frame / self._rate)
             segments = group_words(words)
             if asked.timestamps != "word":
                 segments = tuple(Segment(segment.start, segment.end, segment.text) for segment in segments)
@@ -151,9 +151,7 @@ class _EachAlone(nn.Module):  # type: ignore[misc]  # torch is not followed by t
         """Return features of shape ``(n_clips, n_channels, n_frames)``."""
         if self.lengths is None:
             return self.convolutions(samples)
-        alone = [
-            self.convolutions(row[None, :length])[0] for row, length in zip(samples, self.lengths, strict=True)
-        ]
+        alone = [self.convolutions(row[None, :length])[0] for row, length in zip(samples, self.lengths, strict=True)]
         padded = alone[0].new_zeros(len(alone), alone[0].shape[0], max(features.shape[1] for features in alone))
         for row, features in zip(padded, alone, strict=True):
             row[:, : features.shape[1]] = features
@@ -182,8 +180,8 @@ def _samples_per_frame(checkpoint: Checkpoint) -> int:
         return int(config.inputs_to_logits_ratio)
     hop = int(getattr(checkpoint.feature_extractor, "hop_length", 160))
     encoder = getattr(config, "encoder_config", config)
-    factor = getattr(encoder, "subsampling_factor", None) or getattr(checkpoint.feature_extractor, "stride", 1)
-    return hop * int(factor)
+    factor: int = getattr(encoder, "subsampling_factor", getattr(checkpoint.feature_extractor, "stride", 1))
+    return hop * factor
 
 
 def _kept(frames: Frames, window: Window) -> Frames:

@@ -57,7 +57,7 @@ def spell(frames: Frames, tokenizer: Any) -> tuple[str, list[_Token]]:
     return _decode(tokenizer, tokens), tokens
 
 
-def words_of(tokens: Sequence[_Token], tokenizer: Any, seconds_per_frame: float, duration: float) -> list[Word]:
+def words_of(tokens: Sequence[_Token], tokenizer: Any, seconds_per_frame: float) -> list[Word]:
     """
     Group *tokens* into words.
 
@@ -67,8 +67,7 @@ def words_of(tokens: Sequence[_Token], tokenizer: Any, seconds_per_frame: float,
     for group in _split(tokens, tokenizer):
         text = _decode(tokenizer, group)
         if text:
-            start = min(group[0].first * seconds_per_frame, duration)
-            end = min(group[-1].end * seconds_per_frame, duration)
+            start, end = group[0].first * seconds_per_frame, group[-1].end * seconds_per_frame
             confidence = sum(token.probability for token in group) / len(group)
             words.append(Word(start, end, text, min(confidence, 1.0)))
     return words

@@ -12,6 +12,7 @@ from hfasr.types import Transcript
 
 from .asked import Asked
 from .settings import DEFAULT_MODEL, BatchSize, Settings, check_installed
+from .tidy import tidy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -171,7 +172,7 @@ class Transformers:
             with self._lock, quiet():
                 heard = family.transcribe([batch[index].waveform for index in spoken], asked)
             for index, transcript in zip(spoken, heard, strict=True):
-                results[index] = transcript
+                results[index] = tidy(transcript)
         warnings = tuple(dict.fromkeys(asked.warnings))
         return [replace(result, warnings=(*warnings, *result.warnings)) for result in results]
 

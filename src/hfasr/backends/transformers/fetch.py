@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,7 +168,7 @@ def _instead(settings: Settings, error: Exception) -> Snapshot | None:
 
 
 def _is_folder(model: str) -> bool:
-    return bool(_FOLDER.match(model)) or (len(model) < 4_096 and "\0" not in model and Path(model).is_dir())
+    return bool(_FOLDER.match(model)) or os.path.isdir(model)  # noqa: PTH112  # Path's raises where a name is too long
 
 
 def _local(settings: Settings) -> Snapshot:

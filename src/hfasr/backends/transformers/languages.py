@@ -14,10 +14,11 @@ def two_letters(language: str) -> str:
         ('de', 'pt', 'haw')
     """
     import langcodes
+    from langcodes.tag_parser import LanguageTagError
 
     try:
         code = langcodes.Language.get(language).language
-    except langcodes.LanguageTagError:
+    except LanguageTagError:
         return language.lower()
     return code or language.lower()
 
@@ -31,10 +32,11 @@ def three_letters(language: str) -> str:
         ('deu', 'cmn', 'fra')
     """
     import langcodes
+    from langcodes.tag_parser import LanguageTagError
 
     code = two_letters(language)
     try:
         alpha3: str = langcodes.Language.get(code).to_alpha3()
-    except (LookupError, langcodes.LanguageTagError):
+    except (LookupError, LanguageTagError):
         return language.lower()
     return {"zho": "cmn"}.get(alpha3, alpha3)  # models know Chinese as its largest member

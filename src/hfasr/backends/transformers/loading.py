@@ -219,7 +219,9 @@ def _explained(error: Exception, snapshot: Snapshot, device: torch.device) -> Ba
             "dtype='float16'"
         )
     if any(isinstance(cause, ImportError) for cause in chain):
-        return BackendNotInstalledError(f"the model {model!r} needs a package that is not installed: {said:.240}")
+        return BackendNotInstalledError(
+            f"the model {model!r} needs a package that is not installed: {said:.240}; install it"
+        )
     if "SafetensorError" in names or any(isinstance(cause, EOFError | json.JSONDecodeError) for cause in chain):
         return BackendLoadError(f"a file of the model {model!r} is damaged ({said:.160}); {_check_the_files(snapshot)}")
     if "AcceleratorError" in names:

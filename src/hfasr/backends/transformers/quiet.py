@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = ["quiet"]
+
+_ADVICE = (
+    "Support for mismatched key_padding_mask",  # WavLM's own mask in a batch
+    r"std\(\): degrees of freedom",  # word times of a text of one token
+)
 
 _is_quiet: ContextVar[bool] = ContextVar("hfasr_transformers_quiet", default=False)
 _lock = threading.Lock()
@@ -49,12 +55,23 @@ def _install() -> None:
     from transformers.utils import logging as theirs
 
     with _lock:
+        for message in _ADVICE:
+            _ignore(message)
         for handler in logging.getLogger("transformers").handlers:
             handler.addFilter(_FILTER)  # a second time changes nothing
         if not _hooked and hasattr(theirs, "set_tqdm_hook"):
             previous = theirs.set_tqdm_hook(None)
             theirs.set_tqdm_hook(_hook(previous))
             _hooked = True
+
+
+def _ignore(message: str) -> None:
+    # Not warnings.catch_warnings, which is no more than a switch for the whole process, nor filterwarnings
+    # each time, which makes Python forget which warnings it has shown.
+    if not any(
+        kind == "ignore" and known is not None and known.pattern == message for kind, known, *_ in warnings.filters
+    ):
+        warnings.filterwarnings("ignore", message, category=UserWarning)
 
 
 def _hook(previous: Callable[..., Any] | None) -> Callable[..., Any]:

@@ -40,8 +40,8 @@ _OTHERS = (
 )
 """What a file tells, the surest first; looked at where transformers' own files are missing."""
 
-_NOT_FOR_SPEECH = frozenset({"dia", "pop2piano", "vibevoice"})
-"""Types that transformers lists with the speech recognisers, but which make sound or music."""
+_NOT_FOR_SPEECH = frozenset({"dia", "pop2piano", "seamless_m4t", "seamless_m4t_v2", "speecht5", "vibevoice"})
+"""Types that transformers lists with the speech recognisers, but which make sound, or make it as well."""
 
 
 def weight_patterns(names: Collection[str], *, use_safetensors: bool) -> tuple[str, ...]:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from hfasr.errors import InvalidOptionError
 from hfasr.types import Transcript
 
-from .asked import generation_settings
+from .asked import generation_settings, refusals
 from .languages import two_letters
 from .limits import cut_warning, max_new_tokens
 
@@ -71,32 +70,24 @@ class Seq2Seq:
             return {}
         return {"forced_bos_token_id": self._codes[code]}
 
-    def _hear(
-        self, clips: list[npt.NDArray[np.float32]], settings: dict[str, Any], asked: Asked
-    ) -> list[Transcript]:
+    def _hear(self, clips: list[npt.NDArray[np.float32]], settings: dict[str, Any], asked: Asked) -> list[Transcript]:
         if not self._together and len(clips) > 1:
             return [transcript for clip in clips for transcript in self._hear([clip], settings, asked)]
         durations = [len(clip) / self._rate for clip in clips]
         wanted = settings.get("max_new_tokens") or settings.get("max_length") or self._limit(durations[0])
         limited = {**settings, "max_new_tokens": wanted}
         limited.pop("max_length", None)
-        with torch.inference_mode():
-            try:
-                sequences = self._model.generate(**self._inputs(clips), **limited)
-            except (TypeError, ValueError) as error:
-                if not asked.generation:
-                    raise
-                raise InvalidOptionError(f"generation_parameters were refused: {error}") from error
+        with torch.inference_mode(), refusals(asked):
+            sequences = self._model.generate(**self._inputs(clips), **limited)
         return [
             Transcript(self._text(tokens), duration=duration, warnings=self._warnings(tokens, wanted))
             for tokens, duration in zip(sequences.tolist(), durations, strict=True)
         ]
 
     def _limit(self, seconds: float) -> int:
-        positions = getattr(self._model.config, "max_target_positions", None) or getattr(
-            self._model.config, "max_position_embeddings", 512
-        )
-        return min(max_new_tokens(seconds), int(positions) - 2)  # the first token, and one that may be forced
+        config = self._model.config
+        positions: int = getattr(config, "max_target_positions", getattr(config, "max_position_embeddings", 512))
+        return min(max_new_tokens(seconds), positions - 2)  # the first token, and one that may be forced
 
     def _inputs(self, clips: list[npt.NDArray[np.float32]]) -> dict[str, Any]:
         alone = [self._input(clip) for clip in clips]
@@ -106,7 +97,9 @@ class Seq2Seq:
         encoder = self._model.get_encoder()
         heard = [encoder(**inputs) for inputs in alone]
         states = _padded([output.last_hidden_state[0] for output in heard])
-        masks = _padded([torch.ones(inputs[self._model.main_input_name].shape[1], dtype=torch.long) for inputs in alone])
+        masks = _padded(
+            [torch.ones(inputs[self._model.main_input_name].shape[1], dtype=torch.long) for inputs in alone]
+        )
         output = type(heard[0])(last_hidden_state=states)
         if getattr(heard[0], "attention_mask", None) is not None:
             output.attention_mask = _padded([one.attention_mask[0] for one in heard])

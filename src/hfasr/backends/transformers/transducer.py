@@ -50,7 +50,7 @@ class Transducer:
         self._rate = checkpoint.sampling_rate
         self._batches = batches
         factor = checkpoint.model.config.encoder_config.subsampling_factor
-        self._seconds_per_frame = checkpoint.feature_extractor.hop_length * factor / checkpoint.sampling_rate
+        self._seconds_per_frame: float = checkpoint.feature_extractor.hop_length * factor / checkpoint.sampling_rate
         self._spans = getattr(checkpoint.processor, "_decoder_type", "tdt") == "tdt"
         self._special = frozenset(self._tokenizer.all_special_ids) | {
             self._tokenizer.pad_token_id, getattr(checkpoint.model.config, "blank_token_id", -1)
@@ -96,7 +96,7 @@ class Transducer:
             if token not in self._special:
                 # The transducer without durations says only when a token came.
                 end = frame + (step if self._spans else 1)
-                timed.append(TimedToken(token, self._time(frame, duration), self._time(end, duration), None))
+                timed.append(TimedToken(token, frame * self._seconds_per_frame, end * self._seconds_per_frame, None))
             frame += step
         text = self._decode([token.id for token in timed]).strip()
         segments: tuple[Segment, ...] = ()
@@ -105,9 +105,6 @@ class Transducer:
             if asked.timestamps != "word":
                 segments = tuple(Segment(segment.start, segment.end, segment.text) for segment in segments)
         return Transcript(text, segments, duration=duration)
-
-    def _time(self, frame: int, duration: float) -> float:
-        return min(frame * self._seconds_per_frame, duration)
 
     def _decode(self, tokens: list[int]) -> str:
         text: str = self._tokenizer.decode(tokens, group_tokens=False, skip_special_tokens=True)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hfasr.errors import InvalidOptionError
-from hfasr.types import Segment, Transcript
-
-from .asked import generation_settings
+from .asked import generation_settings, refusals
 from .languages import two_letters
-from .limits import cut_warning, max_new_tokens
+from .limits import max_new_tokens
+from .whisper_answer import Reader
 from .whisper_model import EncoderMemory, complete_settings, keep_little
-from .whisper_words import TimedToken, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
     import numpy.typing as npt
+
+    from hfasr.types import Transcript
 
     from .asked import Asked
     from .batches import Batches
@@ -58,11 +56,10 @@ class Whisper:
         keep_little(self._model)
         self._memory = EncoderMemory(self._model)
         settings = self._model.generation_config
-        self._first_time = settings.no_timestamps_token_id + 1
         self._languages: dict[str, int] = {
             name.strip("<|>"): number for name, number in (getattr(settings, "lang_to_id", None) or {}).items()
         }
-        self._special = frozenset(self._tokenizer.all_special_ids)
+        self._reader = Reader(self._tokenizer, first_time=settings.no_timestamps_token_id + 1)
 
     def transcribe(self, waveforms: Sequence[npt.NDArray[np.float32]], asked: Asked) -> list[Transcript]:
         """Transcribe *waveforms*, each of shape ``(n_samples,)``, float32."""
@@ -81,8 +78,8 @@ class Whisper:
     def _start(self, asked: Asked) -> dict[str, Any]:
         """Return the settings for what stands before the text."""
         start: dict[str, Any] = {}
-        if self._languages:
-            start["task"] = asked.task or "transcribe"
+        if self._languages and asked.task:
+            start["task"] = asked.task
         elif asked.task == "translate":
             asked.unused("task='translate'", "is beyond this model, which knows English only")
         if asked.prompt:
@@ -118,21 +115,18 @@ class Whisper:
     ) -> list[Transcript]:
         sounds = [clips[number] for number in batch]
         durations = [len(sound) / self._rate for sound in sounds]
-        with torch.inference_mode():
+        with torch.inference_mode(), refusals(asked):
             try:
                 inputs = self._inputs(sounds, long=long)
-                languages = [language] * len(batch) if language else self._detect(inputs["input_features"])
+                languages = [language] * len(batch) if language else self._heard_languages(inputs["input_features"])
                 limited = self._limited(settings, min(durations[0], WINDOW_S))
-                answer = self._generate(inputs, limited, languages, asked, long=long)
-            except (TypeError, ValueError) as error:
-                if not asked.generation:
-                    raise
-                raise InvalidOptionError(f"generation_parameters were refused: {error}") from error
+                answer = self._generate(inputs, limited, language, asked, long=long)
             finally:
                 self._memory.forget()
+        read = partial(self._reader.transcript, answer, timestamps=asked.timestamps, limit=limited["max_new_tokens"])
         return [
-            self._transcript(answer, row, duration, languages[row], asked, limited["max_new_tokens"])
-            for row, duration in enumerate(durations)
+            read(row, duration=duration, language=language)
+            for row, (duration, language) in enumerate(zip(durations, languages, strict=True))
         ]
 
     def _inputs(self, sounds: list[npt.NDArray[np.float32]], *, long: bool) -> dict[str, Any]:
@@ -145,8 +139,13 @@ class Whisper:
             "attention_mask": features["attention_mask"].to(self._device),
         }
 
-    def _detect(self, features: torch.Tensor) -> list[str]:
+    def _heard_languages(self, features: torch.Tensor) -> list[str]:
+        """Return the languages that ``generate`` will find, or that the checkpoint is set to."""
         names = {number: name for name, number in self._languages.items()}
+        settings = self._model.generation_config
+        for place, number in getattr(settings, "forced_decoder_ids", None) or ():
+            if place == 1 and number in names:
+                return [names[number]] * len(features)
         return [names[int(number)] for number in self._model.detect_language(features)]
 
     def _limited(self, settings: dict[str, Any], seconds: float) -> dict[str, Any]:
@@ -158,81 +157,14 @@ class Whisper:
         return {**settings, "max_new_tokens": min(wanted, room)}
 
     def _generate(
-        self, inputs: dict[str, Any], settings: dict[str, Any], languages: list[str], asked: Asked, *, long: bool
+        self, inputs: dict[str, Any], settings: dict[str, Any], language: str | None, asked: Asked, *, long: bool
     ) -> Any:
         how: dict[str, Any] = {"return_timestamps": bool(asked.timestamps) or long}
         how["return_segments"] = how["return_timestamps"]
         if asked.timestamps == "word":
             how["return_token_timestamps"] = True
-        if self._languages:
-            how["language"] = languages if len(set(languages)) > 1 else languages[0]
-        return self._model.generate(**inputs, **{name: v for name, v in settings.items() if name != "max_length"}, **how)
-
-    def _transcript(
-        self, answer: Any, row: int, duration: float, language: str, asked: Asked, limit: int
-    ) -> Transcript:
-        if isinstance(answer, torch.Tensor):
-            tokens = answer[row].tolist()
-            warnings = cut_warning(limit) if self._is_cut(tokens, limit) else ()
-            return Transcript(self._text(tokens), language=language, duration=duration, warnings=warnings)
-        parts = answer["segments"][row]
-        spoken = [[int(token) for token in part["tokens"]] for part in parts]
-        segments: tuple[Segment, ...] = ()
-        if asked.timestamps:
-            segments = self._segments(parts, spoken, duration, words=asked.timestamps == "word")
-        cut = any(self._is_cut(_generated(part), limit) for part in parts)
-        text = "".join(map(self._decode, spoken)).strip()
-        return Transcript(
-            text, segments, language=language, duration=duration, warnings=cut_warning(limit) if cut else ()
+        if self._languages and language:
+            how["language"] = language
+        return self._model.generate(
+            **inputs, **{name: v for name, v in settings.items() if name != "max_length"}, **how
         )
-
-    def _is_cut(self, tokens: list[int], limit: int) -> bool:
-        return len(tokens) >= limit and tokens[-1] < self._tokenizer.eos_token_id
-
-    def _segments(
-        self, parts: Sequence[Any], spoken: Sequence[list[int]], duration: float, *, words: bool
-    ) -> tuple[Segment, ...]:
-        timed = self._timed_words(parts, spoken, duration) if words else itertools.repeat(())
-        segments = []
-        for part, tokens, its_words in zip(parts, spoken, timed, strict=False):
-            text = self._text(tokens)
-            start = min(max(float(part["start"]), 0.0), duration)
-            end = min(max(float(part["end"]), start), duration)
-            if text:
-                segments.append(Segment(start, end, text, tuple(its_words)))
-        return tuple(segments)
-
-    def _timed_words(self, parts: Sequence[Any], spoken: Sequence[list[int]], duration: float) -> list[Any]:
-        words = []
-        last = 0.0  # a token's time is that of its end
-        for part, tokens in zip(parts, spoken, strict=True):
-            first, end = part["idxs"]
-            probabilities = part["result"].get("probabilities")
-            if probabilities is not None:
-                offset = len(part["result"]["sequences"]) - len(probabilities)
-                probabilities = probabilities[first - offset : end - offset]
-            timed = []
-            for n, (token, time) in enumerate(zip(tokens, part["token_timestamps"].tolist(), strict=True)):
-                time = min(max(time, last), duration)
-                if self._is_text(token):
-                    timed.append(TimedToken(token, last, time, probabilities and probabilities[n]))
-                last = time
-            words.append(words_of(timed, self._tokenizer.decode))
-        return words
-
-    def _is_text(self, token: int) -> bool:
-        return token < self._first_time and token not in self._special
-
-    def _decode(self, tokens: Sequence[int]) -> str:
-        text: str = self._tokenizer.decode([token for token in tokens if self._is_text(token)])
-        return text
-
-    def _text(self, tokens: Sequence[int]) -> str:
-        return self._decode(tokens).strip()
-
-
-def _generated(part: Any) -> list[int]:
-    """Return the tokens from *part* to the end of its window."""
-    result = part["result"]
-    sequence = result["sequences"] if isinstance(result, dict) else result
-    return [int(token) for token in sequence[part["idxs"][0] :]]

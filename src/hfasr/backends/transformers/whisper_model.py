@@ -76,7 +76,6 @@ def complete_settings(model: Any, tokenizer: Any) -> None:
         settings.lang_to_id = {name: found for name, found in numbers.items() if found is not None}
     if settings.is_multilingual and not getattr(settings, "task_to_id", None):
         settings.task_to_id = tasks
-    settings.forced_decoder_ids = None  # a fixed language and task, from before there were options for them
     if not getattr(settings, "alignment_heads", None):
         layers, heads = config.decoder_layers, config.decoder_attention_heads
         settings.alignment_heads = [[layer, head] for layer in range(layers // 2, layers) for head in range(heads)]

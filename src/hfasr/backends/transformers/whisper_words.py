@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["TimedToken", "words_of"]
 
 _OPENING = frozenset("\"'“¡¿([{-")
-_CLOSING = frozenset("\"'.。,，!！?？:：”)]}、")
+_CLOSING = frozenset("\"'.。,，!！?？:：”)]}、")  # noqa: RUF001  # full-width ones are meant
 _BROKEN = "\ufffd"  # part of a character: its other bytes are in the next token
 
 

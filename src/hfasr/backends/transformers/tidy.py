@@ -1,0 +1,43 @@
+"""What holds for the times of every transcript, whatever the model said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hfasr.types import Segment, Transcript, Word
+
+__all__ = ["tidy"]
+
+_DECIMALS = 3  # a millisecond: the finest frames are 10 ms
+
+
+def tidy(transcript: Transcript) -> Transcript:
+    """
+    Return *transcript* with times that are rounded, lie inside the audio, and do not end before they begin.
+
+    Example:
+        >>> from hfasr import Segment, Transcript
+        >>> tidy(Transcript("a", (Segment(0.019999999, 42.0, "a"),), duration=3.0)).segments[0]
+        Segment(start=0.02, end=3.0, text='a', words=())
+    """
+    duration = transcript.duration
+    if not transcript.segments or duration is None:
+        return transcript
+    return replace(transcript, segments=tuple(_segment(segment, duration) for segment in transcript.segments))
+
+
+def _segment(segment: Segment, duration: float) -> Segment:
+    start, end = _span(segment.start, segment.end, duration)
+    return replace(segment, start=start, end=end, words=tuple(_word(word, duration) for word in segment.words))
+
+
+def _word(word: Word, duration: float) -> Word:
+    start, end = _span(word.start, word.end, duration)
+    return replace(word, start=start, end=end)
+
+
+def _span(start: float, end: float | None, duration: float) -> tuple[float, float | None]:
+    start = min(max(round(start, _DECIMALS), 0.0), duration)
+    return start, None if end is None else min(max(round(end, _DECIMALS), start), duration)
