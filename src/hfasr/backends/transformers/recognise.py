@@ -40,7 +40,7 @@ _OTHERS = (
 )
 """What a file tells, the surest first; looked at where transformers' own files are missing."""
 
-_NOT_FOR_SPEECH = frozenset({"dia", "pop2piano", "seamless_m4t", "seamless_m4t_v2", "speecht5", "vibevoice"})
+_NOT_FOR_SPEECH = frozenset({"dia", "pop2piano", "seamless_m4t", "seamless_m4t_v2", "vibevoice"})
 """Types that transformers lists with the speech recognisers, but which make sound, or make it as well."""
 
 
