@@ -130,7 +130,9 @@ class Whisper:
         ]
 
     def _inputs(self, sounds: list[npt.NDArray[np.float32]], *, long: bool) -> dict[str, Any]:
-        how = {"truncation": False, "padding": "longest"} if long else {}
+        how: dict[str, Any] = {"truncation": False, "padding": "longest"} if long else {}
+        if self._device.type == "cuda":
+            how["device"] = str(self._device)  # a third of the time that the processor takes
         features = self._features(
             sounds, sampling_rate=self._rate, return_tensors="pt", return_attention_mask=True, **how
         )
