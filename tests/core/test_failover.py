@@ -123,3 +123,12 @@ def test_failed_engine_after_a_server_that_refuses_the_audio(
     """A request that a server complains of goes on to the engine, which needs no such form."""
     asr_server.script(Reply(400, json={"error": "something else"}))
     assert session(router_url=asr_server.router_url, fallback=FakeBackend("here")).transcribe(wav).text == "here"
+
+
+def test_fallback_with_a_model_of_its_own(session: Make, asr_server: FakeASRServer, wav: bytes) -> None:
+    """An engine that has one model answers with that, whatever model and revision the call was for."""
+    asr_server.script(replies.payment_required())
+    asr = session("openai/whisper-small", revision="v1", fallback="pocketsphinx", router_url=asr_server.router_url)
+    provenance = asr.transcribe(wav).provenance
+    assert provenance is not None
+    assert (provenance.backend, provenance.model) == ("pocketsphinx", "en-us")

@@ -124,6 +124,11 @@ def _own_server(base_url: str, model: str | None, config: Config, dialect: Diale
 def _fallback(spec: str | Backend, model: str | None, config: Config) -> Route:
     if isinstance(spec, str) and is_server(spec):
         return _own_server(spec.rstrip("/"), model, config, "auto")
+    if isinstance(spec, str):
+        from hfasr.backends import takes_models
+
+        if not takes_models(spec):  # else the way out would fail on the call's model, when it is needed
+            return LocalRoute(spec, None, None)
     return _engine(spec, model, config.revision)
 
 

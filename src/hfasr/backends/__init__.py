@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from importlib.metadata import EntryPoint
 
-__all__ = ["Lease", "available", "check_name", "load"]
+__all__ = ["Lease", "available", "check_name", "load", "takes_models"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,8 @@ _BUILT_IN = {
     "transformers": "hfasr.backends.transformers:Transformers",
 }
 """Where our own engines are, for a program that was packed without its packages' metadata."""
+
+_OWN_MODEL = frozenset({"pocketsphinx"})
 
 
 def available() -> tuple[str, ...]:
@@ -53,6 +55,17 @@ def check_name(name: str) -> None:
     """
     if name not in _BUILT_IN and name not in _entry_points():  # the first look costs nothing, the second 38 ms
         raise BackendNotFoundError(f"no backend is called {name[:60]!r}; there is: {', '.join(available())}")
+
+
+def takes_models(name: str) -> bool:
+    """
+    Whether the engine *name* runs models that a caller names, rather than one of its own.
+
+    Example:
+        >>> takes_models("transformers"), takes_models("pocketsphinx")
+        (True, False)
+    """
+    return name not in _OWN_MODEL
 
 
 def load(name: str, model: str | None = None, **options: Any) -> Lease:
