@@ -178,7 +178,8 @@ class ASRClient(_Client):
             https://router.huggingface.co.
 
         token: ``None``: ``HF_TOKEN`` or the login, for Hugging Face's own hosts alone. One that is
-            passed here goes to *base_url* or *router_url* as well.
+            passed here goes to *base_url* or *router_url*; where that is Hugging Face's, engines fetch
+            their models with it as well.
 
         bill_to: Organisation that pays, instead of the token's user.
 

@@ -87,6 +87,9 @@ class LocalRoute:
     revision: str | None = None
     """Branch, tag or commit of *model* to load; ``None``: the engine's own choice."""
 
+    token: str | None = field(default=None, repr=False)
+    """A token that the caller passed for Hugging Face, to fetch *model* with."""
+
 
 Route: TypeAlias = HostedRoute | LocalRoute
 
@@ -96,7 +99,7 @@ def plan(config: Config, model: str | None) -> tuple[Route, ...]:
     wanted = model or config.model
     first: tuple[Route, ...]
     if config.backend != HOSTED:
-        first = (_engine(config.backend, wanted, config.revision, own_revision=config.revision),)
+        first = (_engine(config.backend, wanted, config, own_revision=config.revision),)
     elif config.local_only:
         first = ()
     elif config.base_url is not None:
@@ -116,7 +119,7 @@ def _behind_router(provider: str, model: str, config: Config) -> HostedRoute:
 
 def _own_server(base_url: str, model: str | None, config: Config, dialect: DialectName) -> HostedRoute:
     # A token is passed for one server: a fallback elsewhere does not get it.
-    primary = config.base_url or str(config.router_url)
+    primary = _primary(config)
     same = origin(base_url) == origin(primary) or (is_hugging_face(base_url) and is_hugging_face(primary))
     return HostedRoute(base_url, base_url, base_url, model, dialect, False, config.token if same else None)
 
@@ -129,14 +132,19 @@ def _fallback(spec: str | Backend, model: str | None, config: Config) -> Route:
 
         if not takes_models(spec):  # else the way out would fail on the call's model, when it is needed
             return LocalRoute(spec, None, None)
-    return _engine(spec, model, config.revision)
+    return _engine(spec, model, config)
 
 
-def _engine(
-    spec: str | Backend, model: str | None, revision: str | None, *, own_revision: str | None = None
-) -> LocalRoute:
+def _engine(spec: str | Backend, model: str | None, config: Config, *, own_revision: str | None = None) -> LocalRoute:
     """Return the route to an engine; *own_revision* is that of a model which *spec* itself names."""
     if not isinstance(spec, str):
         return LocalRoute(spec.name, model, spec)
     name, _, own_model = spec.partition(":")
-    return LocalRoute(name, own_model or model, None, own_revision if own_model else revision)
+    revision = own_revision if own_model else config.revision
+    token = config.token if is_hugging_face(_primary(config)) else None  # it was passed for another server
+    return LocalRoute(name, own_model or model, None, revision, token)
+
+
+def _primary(config: Config) -> str:
+    """Return the server for which a token was passed."""
+    return config.base_url or str(config.router_url)

@@ -33,7 +33,7 @@ class Shared:
         self.known_token: str | None = None
         self.breaker = Breaker()
         self._forms: dict[tuple[str, str | None, str], Form] = {}
-        self._engines: dict[tuple[str, str | None, str | None], Backend] = {}
+        self._engines: dict[tuple[str | None, ...], Backend] = {}
         self._closed = False
         self._lock = threading.Lock()
 
@@ -88,17 +88,19 @@ class Shared:
         """
         if route.backend is not None:
             return route.backend
-        key = (route.name, route.model, route.revision)
+        key = (route.name, route.model, route.revision, route.token)
         with self._lock:
             if key in self._engines:
                 return self._engines[key]
             if self._closed:
                 raise _closed()
-        from hfasr.backends import load
+        from hfasr.backends import load, takes_option
 
+        options = {"revision": route.revision}
+        if takes_option(route.name, "token"):  # most engines have no use for one
+            options["token"] = route.token
         # Without the lock, since it may take long. Threads that load at once get leases of one engine.
-        revision = {} if route.revision is None else {"revision": route.revision}
-        lease = load(route.name, route.model, **revision)
+        lease = load(route.name, route.model, **{name: v for name, v in options.items() if v is not None})
         with self._lock:
             kept = None if self._closed else self._engines.setdefault(key, lease)
         if kept is not lease:

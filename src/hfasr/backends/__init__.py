@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from importlib.metadata import EntryPoint
 
-__all__ = ["Lease", "available", "check_name", "load", "takes_models"]
+__all__ = ["Lease", "available", "check_name", "load", "takes_models", "takes_option"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,21 @@ def takes_models(name: str) -> bool:
         (True, False)
     """
     return name not in _OWN_MODEL
+
+
+def takes_option(name: str, option: str) -> bool:
+    """
+    Whether the engine *name* says that it takes *option*, without making one.
+
+    Example:
+        >>> takes_option("transformers", "token"), takes_option("pocketsphinx", "token")
+        (True, False)
+    """
+    try:
+        known = _options(_find(name).load())
+    except Exception:  # noqa: BLE001  # `load` tells what is wrong with it
+        return False
+    return known is not None and option in known
 
 
 def load(name: str, model: str | None = None, **options: Any) -> Lease:
@@ -135,22 +150,27 @@ def _make(name: str, model: str | None, options: Mapping[str, Any]) -> Backend:
 
 
 def _check_options(name: str, make: Callable[..., object], options: Iterable[str]) -> None:
-    import inspect
-
-    try:
-        parameters = list(inspect.signature(make).parameters.values())
-    except (TypeError, ValueError):  # made in C, or no callable at all: the call will tell
-        return
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    known = [parameter.name for parameter in parameters[1:] if parameter.kind in named]  # the first is the model
-    unknown = [option for option in options if option not in known]
+    known = _options(make)
+    unknown = [option for option in options if known is not None and option not in known]
     if unknown:
         raise BackendLoadError(
             f"backend {name!r} takes no option {', '.join(map(repr, unknown))}; "
             + (f"it takes: {', '.join(known)}" if known else "leave it out")
         )
+
+
+def _options(make: Callable[..., object]) -> list[str] | None:
+    """Return the names of the options that *make* takes; ``None``: any, or nobody knows."""
+    import inspect
+
+    try:
+        parameters = list(inspect.signature(make).parameters.values())
+    except (TypeError, ValueError):  # made in C, or no callable at all: the call will tell
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [parameter.name for parameter in parameters[1:] if parameter.kind in named]  # the first is the model
 
 
 def _find(name: str) -> EntryPoint:

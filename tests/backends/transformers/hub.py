@@ -49,6 +49,8 @@ class Hub:
     """Files that the token may not read."""
     asked: list[str] = field(default_factory=list)
     """``METHOD /path`` of every request."""
+    tokens: set[str | None] = field(default_factory=set)
+    """What was in the ``Authorization`` of the requests; ``None``: one had none."""
     ranges: list[str] = field(default_factory=list)
     """The ``Range`` of every request that had one."""
 
@@ -73,6 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.asked.append(f"{self.command} {path}")
+        self.hub.tokens.add(self.headers.get("Authorization"))
         if self.hub.status is not None:
             self._send(self.hub.status)
             return

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 import hfasr
+from hfasr import ASRClient
+from hfasr.backends.transformers import Transformers
 from hfasr.backends.transformers.fetch import Snapshot, resolve
 from hfasr.backends.transformers.recognise import check_files
 from hfasr.backends.transformers.settings import Settings
@@ -260,6 +262,36 @@ def test_no_token_in_messages(hosted: Hub, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(hfasr.BackendLoadError) as caught:
         fetch()
     assert token not in str(caught.value)
+
+
+def test_token_that_was_passed(hosted: Hub, folder: Path) -> None:
+    """A token of the caller's goes along with every question, and stands in no repr."""
+    token = "hf_" + "passed" * 4
+    snapshot = fetch(token=token)
+    (folder / "adapter.fra.safetensors").touch()
+    snapshot.fetch("adapter.fra.safetensors", download=True)
+    assert hosted.tokens == {f"Bearer {token}"}
+    for shown in (repr(snapshot), repr(Settings(token=token)), repr(Transformers(token=token))):
+        assert token not in shown
+
+
+@pytest.mark.parametrize("base_url", [None, "http://127.0.0.1:9/v1"])
+def test_client_passes_its_token(base_url: str | None, hosted: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that a client was given for Hugging Face fetches models as well; one for another server does not."""
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    token = "hf_" + "passed" * 4
+    with ASRClient(MODEL, backend="transformers", token=token, base_url=base_url) as asr:
+        asr.preload()
+    assert (f"Bearer {token}" in hosted.tokens) is (base_url is None)
+    assert hosted.downloads()
+
+
+@pytest.mark.parametrize("token", ["", "two words\n", "ö", 7])
+def test_token_that_cannot_be_one(token: Any) -> None:
+    """What no header can carry is refused at once, unquoted."""
+    with pytest.raises((TypeError, ValueError), match=r"^token ") as caught:
+        Settings(token=token)
+    assert "words" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class CTC:
         self._adapters.fetch(language, download=download)
 
     def _transcript(self, frames: Frames, duration: float, asked: Asked, language: str | None) -> Transcript:
-        text, tokens = spell(frames, self._tokenizer)
+        text, tokens = spell(frames, self._tokenizer, blank=self._blank())
         segments: tuple[Segment, ...] = ()
         if asked.timestamps:
             words = words_of(tokens, self._tokenizer, self._samples_per_frame / self._rate)
@@ -84,6 +84,12 @@ class CTC:
             if asked.timestamps != "word":
                 segments = tuple(Segment(segment.start, segment.end, segment.text) for segment in segments)
         return Transcript(text, segments, language=language, duration=duration)
+
+    def _blank(self) -> int | None:
+        # A tokenizer without one cannot tell: the model was trained with its config's then.
+        ours: int | None = self._tokenizer.pad_token_id
+        theirs: int | None = self._model.config.pad_token_id
+        return theirs if ours is None else ours
 
     def _hear(self, clips: list[npt.NDArray[np.float32]]) -> list[Frames]:
         if len(clips) > 1 and self._front_end is None and self._model.main_input_name == "input_values":
@@ -129,9 +135,13 @@ class CTC:
             return [int(n) for n in self._model._get_feat_extract_output_lengths(lengths)]  # noqa: SLF001  # no public name
         if mask is None:
             return [n_frames] * len(clips)
-        if mask.shape[1] != n_frames:
+        if hasattr(self._model, "_get_output_attention_mask"):  # Parakeet and its kin
             mask = self._model._get_output_attention_mask(mask, target_length=n_frames)  # noqa: SLF001  # no public name
-        return [int(n) for n in mask.sum(-1)]
+            return [int(n) for n in mask.sum(-1)]
+        counts = mask.sum(-1)
+        if mask.shape[1] != n_frames:  # Wav2Vec2-BERT with an adapter
+            counts = self._model._get_feat_extract_output_lengths(counts)  # noqa: SLF001  # no public name
+        return [int(n) for n in counts]
 
 
 class _EachAlone(nn.Module):  # type: ignore[misc]  # torch is not followed by the type checker
@@ -176,12 +186,14 @@ def _front_end(model: Any) -> _EachAlone | None:
 
 def _samples_per_frame(checkpoint: Checkpoint) -> int:
     config = checkpoint.model.config
+    # Convolutions on top of the encoder, of which fine-tuned XLS-R and Wav2Vec2-BERT often have one.
+    adapter: int = config.adapter_stride**config.num_adapter_layers if getattr(config, "add_adapter", False) else 1
     if checkpoint.model.main_input_name == "input_values":
-        return int(config.inputs_to_logits_ratio)
+        return int(config.inputs_to_logits_ratio) * adapter
     hop = int(getattr(checkpoint.feature_extractor, "hop_length", 160))
     encoder = getattr(config, "encoder_config", config)
     factor: int = getattr(encoder, "subsampling_factor", getattr(checkpoint.feature_extractor, "stride", 1))
-    return hop * factor
+    return hop * factor * adapter
 
 
 def _kept(frames: Frames, window: Window) -> Frames:

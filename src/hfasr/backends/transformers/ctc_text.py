@@ -39,7 +39,7 @@ class _Token(NamedTuple):
     probability: float
 
 
-def spell(frames: Frames, tokenizer: Any) -> tuple[str, list[_Token]]:
+def spell(frames: Frames, tokenizer: Any, *, blank: int | None) -> tuple[str, list[_Token]]:
     """
     Return the text, and its tokens with their frames: repeats become one, blanks and special tokens go.
 
@@ -47,8 +47,8 @@ def spell(frames: Frames, tokenizer: Any) -> tuple[str, list[_Token]]:
         Graves et al., Connectionist Temporal Classification, ICML 2006: best path decoding.
     """
     starts = np.flatnonzero(np.diff(frames.ids, prepend=-1))
-    ends = np.append(starts[1:], len(frames.ids))
-    unwanted = {*tokenizer.all_special_ids, tokenizer.pad_token_id} - {_delimiter_id(tokenizer)}
+    ends = np.append(starts, len(frames.ids))[1:]
+    unwanted = {*tokenizer.all_special_ids, blank} - {_delimiter_id(tokenizer)}
     tokens = [
         _Token(token, int(first), int(end), float(frames.probabilities[first:end].max()))
         for token, first, end in zip(frames.ids[starts].tolist(), starts, ends, strict=True)
@@ -85,7 +85,11 @@ def _delimiter_id(tokenizer: Any) -> int | None:
     delimiter: str | None = getattr(tokenizer, "_word_delimiter_token", None) or getattr(
         tokenizer, "word_delimiter_token", None
     )
-    return None if delimiter is None else int(tokenizer.convert_tokens_to_ids(str(delimiter)))
+    if delimiter is None:
+        return None
+    found: int | None = tokenizer.convert_tokens_to_ids(str(delimiter))
+    # A vocabulary without spaces, as for Chinese, need not have the one that its tokenizer names.
+    return None if found == tokenizer.unk_token_id and str(delimiter) != tokenizer.unk_token else found
 
 
 def _split(tokens: Sequence[_Token], tokenizer: Any) -> Iterator[list[_Token]]:

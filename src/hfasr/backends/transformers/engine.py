@@ -67,6 +67,8 @@ class Transformers:
         use_safetensors: Whether weights must be safetensors; ``False``: pickled ones, which can run any
             code, are loaded where there are no others.
 
+        token: What the Hub is shown; ``None``: the token of the environment or the login.
+
     Raises:
         BackendNotInstalledError: transformers or torch is missing.
         TypeError: An option is of the wrong type.
@@ -91,6 +93,7 @@ class Transformers:
         batch_size: BatchSize = "auto",
         trust_remote_code: bool = False,
         use_safetensors: bool = True,
+        token: str | None = None,
     ) -> None:
         self._settings = Settings(
             model=DEFAULT_MODEL if model is None else model,
@@ -100,6 +103,7 @@ class Transformers:
             batch_size=batch_size,
             trust_remote_code=trust_remote_code,
             use_safetensors=use_safetensors,
+            token=token,
         )
         check_installed()
         self._loaded: tuple[Checkpoint, _Family] | None = None
@@ -189,7 +193,7 @@ class Transformers:
 
     def __repr__(self) -> str:
         default = Settings()
-        shown = {name: getattr(self._settings, name) for name in default.__slots__ if name != "model"}
+        shown = {name: getattr(self._settings, name) for name in default.__slots__ if name not in {"model", "token"}}
         changed = [f", {name}={value!r}" for name, value in shown.items() if value != getattr(default, name)]
         return f"{type(self).__name__}({self._settings.model!r}{''.join(changed)})"
 
@@ -202,6 +206,9 @@ class Transformers:
         return audio.waveform
 
     def _load(self, *, download: bool) -> tuple[Checkpoint, _Family]:
+        loaded = self._loaded
+        if loaded is not None:  # without a wait for who is transcribing
+            return loaded
         with self._lock:
             if self._loaded is None:
                 from .families import make_family

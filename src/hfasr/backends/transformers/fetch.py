@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,9 @@ class Snapshot:
 
     model: str
     """Hub id or folder, as it was asked for."""
+
+    token: str | None = field(default=None, repr=False)
+    """What the Hub was shown; ``None``: what its client finds."""
 
     def config(self) -> Mapping[str, Any]:
         """
@@ -96,7 +99,11 @@ class Snapshot:
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
         try:
-            return Path(hf_hub_download(self.model, filename, revision=self.commit, local_files_only=not download))
+            return Path(
+                hf_hub_download(
+                    self.model, filename, revision=self.commit, local_files_only=not download, token=self.token
+                )
+            )
         except LocalEntryNotFoundError as error:
             if not download:
                 raise not_here(f"{filename} of the model {self.model!r}") from error
@@ -218,32 +225,30 @@ def _cached(settings: Settings, revision: str) -> Snapshot | None:
         return None
     if _missing_shards(folder, names):
         return None
-    return Snapshot(folder, folder.name, settings.model)
+    return Snapshot(folder, folder.name, settings.model, settings.token)
 
 
 def _downloaded(settings: Settings, check: Callable[[Mapping[str, Any]], object]) -> Snapshot:
     from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 
     revision = settings.revision or MAIN
-    files = HfApi().model_info(settings.model, revision=revision).siblings or []
+    files = HfApi(token=settings.token).model_info(settings.model, revision=revision).siblings or []
     names = {file.rfilename for file in files}
     check_files(settings.model, names, use_safetensors=settings.use_safetensors)
-    folder = Path(hf_hub_download(settings.model, "config.json", revision=revision)).parent
-    snapshot = Snapshot(folder, folder.name, settings.model)
+    folder = Path(hf_hub_download(settings.model, "config.json", revision=revision, token=settings.token)).parent
+    snapshot = Snapshot(folder, folder.name, settings.model, settings.token)
     check(snapshot.config())
     # A whole copy of this very commit needs no more questions, nor a progress bar that says so.
-    return _cached(settings, folder.name) or Snapshot(
-        Path(
-            snapshot_download(
-                settings.model,
-                revision=folder.name,
-                allow_patterns=_patterns(settings, names),
-                ignore_patterns=list(_NESTED),
-            )
-        ),
-        folder.name,
-        settings.model,
-    )
+    here = _cached(settings, folder.name)
+    if here is None:
+        snapshot_download(
+            settings.model,
+            revision=folder.name,
+            allow_patterns=_patterns(settings, names),
+            ignore_patterns=list(_NESTED),
+            token=settings.token,
+        )
+    return here or snapshot
 
 
 def _patterns(settings: Settings, names: Collection[str]) -> list[str]:

@@ -71,10 +71,12 @@ def pack_linears(model: Any) -> int:
     ]
     try:
         for _, _, child in found[:1]:
-            PackedLinear(child)
+            PackedLinear(child)(torch.zeros(1, child.in_features))
     except (AttributeError, RuntimeError) as error:
         logger.info("linear layers stay as they are: %s", error)
         return 0
-    for parent, name, child in found:
+    n_packed = len(found)
+    while found:  # each layer's own weights are freed before the next one's are laid out
+        parent, name, child = found.pop()
         setattr(parent, name, PackedLinear(child))
-    return len(found)
+    return n_packed

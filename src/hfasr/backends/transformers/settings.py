@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from hfasr.errors import BackendNotInstalledError
@@ -61,6 +61,9 @@ class Settings:
     use_safetensors: bool = True
     """Whether weights must be safetensors; ``False``: pickled ones are loaded where there are no others."""
 
+    token: str | None = field(default=None, repr=False)
+    """What the Hub is shown; ``None``: the token of the environment or the login."""
+
     def __post_init__(self) -> None:
         for name in ("model", "device", "dtype"):
             if not isinstance(getattr(self, name), str):
@@ -78,6 +81,10 @@ class Settings:
             raise ValueError(f"dtype must be one of {', '.join(map(repr, _DTYPES))}, not {self.dtype!r:.60}")
         self._check_revision()
         self._check_batch_size()
+        if self.token is not None and not isinstance(self.token, str):
+            raise TypeError(f"token must be a string or None, not {type(self.token).__name__}")
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token.strip()):
+            raise ValueError("token holds white space or characters that HTTP cannot carry; copy it again")
 
     def _check_revision(self) -> None:
         if self.revision is None:

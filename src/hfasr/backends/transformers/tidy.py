@@ -39,5 +39,10 @@ def _word(word: Word, duration: float) -> Word:
 
 
 def _span(start: float, end: float | None, duration: float) -> tuple[float, float | None]:
-    start = min(max(round(start, _DECIMALS), 0.0), duration)
-    return start, None if end is None else min(max(round(end, _DECIMALS), start), duration)
+    start = _inside(start, duration)
+    return start, None if end is None else max(_inside(end, duration), start)
+
+
+def _inside(time: float, duration: float) -> float:
+    # The duration itself is exact: what ends with the audio is not rounded away from it.
+    return duration if time >= duration else min(max(round(float(time), _DECIMALS), 0.0), duration)
