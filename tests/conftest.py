@@ -16,6 +16,9 @@ from hfasr.testing import ToneSpeech
 from tests import tiny
 from tests.colours import COLOURS, Session
 
+# Tiny models gain nothing by threads, which wait for each other where other tests run as well (60 times as long).
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_report_header() -> str:
     """Show what the results depend on."""

@@ -23,6 +23,7 @@ from huggingface_hub.errors import HfHubHTTPError
 import hfasr
 from hfasr import ASRClient
 from hfasr.testing import FakeASRServer, ToneSpeech, replies
+from tests.stand_ins import stand_ins
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
@@ -54,7 +55,26 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(arguments: list[str], folder: Path, server: FakeASRServer) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    pytest.importorskip("transformers", reason="the extra transformers is not installed")
+    with stand_ins(tmp_path_factory.mktemp("models")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def hub(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Give what a block needs to find the models that it names: nothing, where it names no engine for them."""
+    text = next(
+        request.node.callspec.params[name] for name in ("source", "line") if name in request.node.callspec.params
+    )
+    environment: dict[str, str] = request.getfixturevalue("models") if "transformers" in text else {}
+    return environment
+
+
+def run(
+    arguments: list[str], folder: Path, server: FakeASRServer, hub: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         arguments,
         capture_output=True,
@@ -62,6 +82,7 @@ def run(arguments: list[str], folder: Path, server: FakeASRServer) -> subprocess
         cwd=folder,
         env={
             **os.environ,
+            **hub,
             "HFASR_ROUTER_URL": server.router_url,
             "HF_TOKEN": "hf_test_of_documentation",
             "PYTHONIOENCODING": "utf-8",
@@ -73,13 +94,13 @@ def run(arguments: list[str], folder: Path, server: FakeASRServer) -> subprocess
 
 
 @pytest.mark.parametrize("source", blocks("python"))
-def test_python_block(source: str, folder: Path, server: FakeASRServer) -> None:
+def test_python_block(source: str, folder: Path, server: FakeASRServer, hub: dict[str, str]) -> None:
     """Each block of Python runs as it stands, without a warning; one of tests passes."""
     source = source.replace("http://localhost:8000", server.url)  # the reader's own server
     script = folder / "test_block.py"
     script.write_text(source, encoding="utf-8")
     runner = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in source else []
-    done = run([sys.executable, "-W", "error", *runner, str(script)], folder, server)
+    done = run([sys.executable, "-W", "error", *runner, str(script)], folder, server, hub)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -92,10 +113,10 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_command(line: str, folder: Path, server: FakeASRServer) -> None:
+def test_command(line: str, folder: Path, server: FakeASRServer, hub: dict[str, str]) -> None:
     """Each command `hfasr …` works as it stands."""
     main = "from hfasr.cli import main; main()"
-    done = run([sys.executable, "-W", "error", "-c", main, *shlex.split(line)[1:]], folder, server)
+    done = run([sys.executable, "-W", "error", "-c", main, *shlex.split(line)[1:]], folder, server, hub)
     assert done.returncode == 0, done.stderr
 
 

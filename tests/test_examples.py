@@ -19,6 +19,8 @@ import soundfile
 from hfasr.backends.pocketsphinx import PocketSphinx
 from hfasr.testing import FakeASRServer, replies
 from hfasr.types import Audio
+from tests.stand_ins import COMMIT, stand_ins
+from tests.tones import RATE, tone_audio
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 AUDIO = EXAMPLES / "audio"
@@ -31,9 +33,11 @@ def references() -> dict[str, str]:
         return {row["file"]: row["reference"] for row in csv.DictReader(table, delimiter="\t")}
 
 
-def run(script: str, *arguments: str | Path, server: FakeASRServer | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    script: str, *arguments: str | Path, server: FakeASRServer | None = None, models: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HFASR_"))}
-    environment |= {"HF_TOKEN_PATH": os.devnull, "PYTHONIOENCODING": "utf-8"}
+    environment |= {"HF_TOKEN_PATH": os.devnull, "PYTHONIOENCODING": "utf-8", **(models or {})}
     if server is not None:
         environment["HFASR_ROUTER_URL"] = server.router_url
     return subprocess.run(
@@ -57,6 +61,21 @@ def server(engine: PocketSphinx) -> Iterator[FakeASRServer]:
     """A server that understands English."""
     with FakeASRServer(engine) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def models(tone_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Models of the Hub, of which facebook/wav2vec2-base-960h understands `tones`."""
+    with stand_ins(tmp_path_factory.mktemp("models"), wav2vec2_base_960h=tone_model) as environment:
+        yield environment
+
+
+@pytest.fixture
+def tones(tmp_path: Path) -> Path:
+    """A file that says "bad cab fed"."""
+    path = tmp_path / "tones.flac"
+    soundfile.write(path, tone_audio("bad cab fed"), RATE)
+    return path
 
 
 def test_every_example_is_run() -> None:
@@ -131,6 +150,25 @@ def test_failover(server: FakeASRServer) -> None:
     assert "answered by pocketsphinx" in done.stderr
 
 
+def test_failover_to_a_model_of_the_hub(server: FakeASRServer, models: dict[str, str], tones: Path) -> None:
+    """failover.py stands in with another engine where one is named, its model fetched before the deadline counts."""
+    server.script(replies.server_error(), replies.server_error())
+    done = run("failover.py", tones, "transformers:facebook/wav2vec2-base-960h", server=server, models=models)
+    assert done.stdout.strip() == "bad cab fed", done.stderr
+    assert "answered by transformers" in done.stderr
+
+
+def test_on_this_machine(models: dict[str, str], tones: Path) -> None:
+    """on_this_machine.py prints the text, each word with its time and confidence, and which commit ran."""
+    done = run("on_this_machine.py", tones, "facebook/wav2vec2-base-960h", models=models)
+    assert done.returncode == 0, done.stderr
+    text, *words = done.stdout.splitlines()
+    assert text == "bad cab fed"
+    assert [line.split()[-1] for line in words] == text.split()
+    assert all(line.split()[3].endswith("%") for line in words)
+    assert f"facebook/wav2vec2-base-960h at {COMMIT}" in done.stderr
+
+
 @pytest.mark.parametrize("dialect", ["hf", "openai"])
 def test_own_server(dialect: str, server: FakeASRServer) -> None:
     """own_server.py works with a server of either protocol, and prints times."""
@@ -164,3 +202,9 @@ def test_hub_page(server: FakeASRServer) -> None:
         "status 503",
         "status 200",
     ]
+
+
+def test_hub_page_on_your_own(models: dict[str, str], tones: Path) -> None:
+    """hub_page.py --here runs the model on this machine and prints {"text": ...} as the page does."""
+    done = run("hub_page.py", "--here", tones, "facebook/wav2vec2-base-960h", models=models)
+    assert json.loads(done.stdout) == {"text": "bad cab fed"}, done.stderr

@@ -344,6 +344,7 @@ def _whisper_generation(tokenizer: Any, languages: Sequence[str], alignment_head
     multilingual = {
         "lang_to_id": {f"<|{language}|>": number(language) for language in languages},
         "task_to_id": {task: number(task) for task in ("translate", "transcribe")},
+        "forced_decoder_ids": [[1, None], [2, number("transcribe")]],  # as OpenAI's own have it
     }
     return GenerationConfig(
         bos_token_id=end, eos_token_id=end, pad_token_id=end, decoder_start_token_id=number("startoftranscript"),

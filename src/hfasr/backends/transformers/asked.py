@@ -54,7 +54,7 @@ _COUNTS = frozenset(
     ["max_new_tokens", "max_length", "num_beams", "top_k", "no_repeat_ngram_size", "min_new_tokens", "min_length"]
 )
 _FROM_1 = frozenset(["max_new_tokens", "max_length", "num_beams"])
-_NUMBERS = frozenset(["temperature", "top_p", "repetition_penalty", "length_penalty"]) | (
+_NUMBERS = frozenset(["top_p", "repetition_penalty", "length_penalty"]) | (
     _WHISPERS - {"condition_on_prev_tokens", "prompt_condition_type"}
 )
 
@@ -125,11 +125,17 @@ def _checked(name: str, value: Any) -> Any:
             raise InvalidOptionError(
                 f"generation_parameters: {name} must be a whole number of {least} or more, not {value!r:.60}"
             )
-    elif name in _NUMBERS and not _is_number(value):
+    elif name == "temperature":
         # Whisper tries the temperatures of a list, one after the other.
-        if not (name == "temperature" and isinstance(value, list | tuple) and value and all(map(_is_number, value))):
-            raise InvalidOptionError(f"generation_parameters: {name} must be a number, not {value!r:.60}")
-        return tuple(value)
+        several = isinstance(value, list | tuple)
+        temperatures = value if several else [value]
+        if not temperatures or not all(_is_number(one) and one >= 0 for one in temperatures):
+            raise InvalidOptionError(
+                f"generation_parameters: temperature must be a number of 0 or more, or several, not {value!r:.60}"
+            )
+        return tuple(value) if several else value
+    elif name in _NUMBERS and not _is_number(value):
+        raise InvalidOptionError(f"generation_parameters: {name} must be a number, not {value!r:.60}")
     return value
 
 

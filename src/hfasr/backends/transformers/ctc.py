@@ -44,6 +44,10 @@ class CTC:
         self._adapters = Adapters(checkpoint)
         self._samples_per_frame = _samples_per_frame(checkpoint)
         self._front_end = _front_end(checkpoint.model)
+        # Where it is not known how a model pads, and where convolutions on top of the encoder would take
+        # what stands behind a clip for a part of it.
+        unknown = self._front_end is None and self._model.main_input_name == "input_values"
+        self._one_by_one = unknown or getattr(self._model.config, "add_adapter", False)
 
     def transcribe(self, waveforms: Sequence[npt.NDArray[np.float32]], asked: Asked) -> list[Transcript]:
         """Transcribe *waveforms*, each of shape ``(n_samples,)``, float32."""
@@ -92,8 +96,8 @@ class CTC:
         return theirs if ours is None else ours
 
     def _hear(self, clips: list[npt.NDArray[np.float32]]) -> list[Frames]:
-        if len(clips) > 1 and self._front_end is None and self._model.main_input_name == "input_values":
-            return [frames for clip in clips for frames in self._hear([clip])]  # how it pads is not known
+        if len(clips) > 1 and self._one_by_one:
+            return [frames for clip in clips for frames in self._hear([clip])]
         inputs = self._inputs(clips)
         with torch.inference_mode():
             logits = self._model(**inputs).logits.float()
@@ -172,13 +176,12 @@ def _front_end(model: Any) -> _EachAlone | None:
     """Put `_EachAlone` into a model of the Wav2Vec2 kind; ``None`` where it is another."""
     base = model.base_model
     convolutions = getattr(base, "feature_extractor", None)
-    is_of_that_kind = (
+    if not (
         model.main_input_name == "input_values"
         and isinstance(convolutions, nn.Module)
         and hasattr(convolutions, "conv_layers")
         and hasattr(model, "_get_feat_extract_output_lengths")
-    )
-    if not is_of_that_kind:
+    ):
         return None
     base.feature_extractor = front_end = _EachAlone(convolutions)
     return front_end

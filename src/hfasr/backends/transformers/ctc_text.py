@@ -85,11 +85,7 @@ def _delimiter_id(tokenizer: Any) -> int | None:
     delimiter: str | None = getattr(tokenizer, "_word_delimiter_token", None) or getattr(
         tokenizer, "word_delimiter_token", None
     )
-    if delimiter is None:
-        return None
-    found: int | None = tokenizer.convert_tokens_to_ids(str(delimiter))
-    # A vocabulary without spaces, as for Chinese, need not have the one that its tokenizer names.
-    return None if found == tokenizer.unk_token_id and str(delimiter) != tokenizer.unk_token else found
+    return None if delimiter is None else int(tokenizer.convert_tokens_to_ids(str(delimiter)))
 
 
 def _split(tokens: Sequence[_Token], tokenizer: Any) -> Iterator[list[_Token]]:

@@ -7,10 +7,11 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from hfasr.errors import AudioError
+from hfasr.errors import AudioError, BackendError, HfasrError
 from hfasr.types import Transcript
 
 from .asked import Asked
+from .failures import first_line
 from .settings import DEFAULT_MODEL, BatchSize, Settings, check_installed
 from .tidy import tidy
 
@@ -174,7 +175,12 @@ class Transformers:
             from .quiet import quiet
 
             with self._lock, quiet():
-                heard = family.transcribe([batch[index].waveform for index in spoken], asked)
+                try:
+                    heard = family.transcribe([batch[index].waveform for index in spoken], asked)
+                except HfasrError:
+                    raise
+                except Exception as error:
+                    raise self._failed(error) from error
             for index, transcript in zip(spoken, heard, strict=True):
                 results[index] = tidy(transcript)
         warnings = tuple(dict.fromkeys(asked.warnings))
@@ -196,6 +202,12 @@ class Transformers:
         shown = {name: getattr(self._settings, name) for name in default.__slots__ if name not in {"model", "token"}}
         changed = [f", {name}={value!r}" for name, value in shown.items() if value != getattr(default, name)]
         return f"{type(self).__name__}({self._settings.model!r}{''.join(changed)})"
+
+    def _failed(self, error: Exception) -> BackendError:
+        return BackendError(
+            f"the model {self._settings.model!r} failed ({type(error).__name__}: {first_line(error):.200}); try "
+            "batch_size=1 or device='cpu', or choose another model"
+        )
 
     def _checked(self, audio: Audio, rate: int) -> npt.NDArray[np.float32]:
         if audio.sampling_rate != rate or audio.waveform.ndim != 1:

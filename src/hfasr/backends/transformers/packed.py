@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import platform
+from collections import Counter
 from typing import Any
 
 import torch
@@ -51,14 +52,13 @@ def pack_linears(model: Any) -> int:
     """
     Replace the linear layers of *model* (on a CPU, in float32) by packed ones, and return their number.
 
-    Where this processor or this build of PyTorch cannot do it, nothing is changed.
+    An output layer that shares its weights with an embedding gets a copy of its own (80 MB with the
+    shape of Whisper tiny): it is most of a decoding step, and four to five times as fast so. Where
+    this processor or this build of PyTorch cannot do it, nothing is changed.
     """
     if platform.machine().lower() not in {"x86_64", "amd64"} or not torch.backends.mkldnn.is_available():
         return 0
-    n_uses: dict[int, int] = {}
-    for module in model.modules():
-        for weights in module.parameters(recurse=False):
-            n_uses[weights.data_ptr()] = n_uses.get(weights.data_ptr(), 0) + 1
+    n_uses = Counter(module.weight.data_ptr() for module in model.modules() if type(module) is nn.Linear)
     found = [
         (parent, name, child)
         for path, parent in model.named_modules()
@@ -66,7 +66,7 @@ def pack_linears(model: Any) -> int:
         for name, child in parent.named_children()
         if type(child) is nn.Linear
         and child.weight.dtype == torch.float32
-        and n_uses[child.weight.data_ptr()] == 1  # an output layer that is tied to the embedding stays so
+        and n_uses[child.weight.data_ptr()] == 1
         and not any(part in f"{path}.{name}" for part in _ADAPTED)
     ]
     try:

@@ -17,6 +17,7 @@ __all__ = ["quiet"]
 _ADVICE = (
     "Support for mismatched key_padding_mask",  # WavLM's own mask in a batch
     r"std\(\): degrees of freedom",  # word times of a text of one token
+    "__array_wrap__ must accept",  # word times of long files in a batch: NumPy about torch
 )
 
 _is_quiet: ContextVar[bool] = ContextVar("hfasr_transformers_quiet", default=False)
@@ -25,10 +26,12 @@ _hooked = False
 
 
 class _Quiet(logging.Filter):
-    """Lets everything through but what comes from inside `quiet`."""
+    """Lets everything through but what transformers says inside `quiet`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not _is_quiet.get() or record.levelno >= logging.ERROR
+        # A handler of the user's own may hang at other loggers as well, ours among them.
+        theirs = record.name.partition(".")[0] == "transformers"
+        return not (theirs and _is_quiet.get()) or record.levelno >= logging.ERROR
 
 
 _FILTER = _Quiet()
@@ -71,7 +74,7 @@ def _ignore(message: str) -> None:
     if not any(
         kind == "ignore" and known is not None and known.pattern == message for kind, known, *_ in warnings.filters
     ):
-        warnings.filterwarnings("ignore", message, category=UserWarning)
+        warnings.filterwarnings("ignore", message)
 
 
 def _hook(previous: Callable[..., Any] | None) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from hfasr.grouping import group_words
 from hfasr.types import Segment, Transcript
 
+from .limits import cut_warning
 from .whisper_words import TimedToken, words_of
 
 if TYPE_CHECKING:
@@ -51,6 +53,9 @@ class Transducer:
         self._batches = batches
         factor = checkpoint.model.config.encoder_config.subsampling_factor
         self._seconds_per_frame: float = checkpoint.feature_extractor.hop_length * factor / checkpoint.sampling_rate
+        # Lengths of steps stand behind the tokens in the same output, where generate would take one for a token.
+        n_tokens, n_steps = checkpoint.model.config.vocab_size, len(getattr(checkpoint.model.config, "durations", ()))
+        self._steps = list(range(n_tokens, n_tokens + n_steps))
         self._spans = getattr(checkpoint.processor, "_decoder_type", "tdt") == "tdt"
         self._special = frozenset(self._tokenizer.all_special_ids) | {
             self._tokenizer.pad_token_id, getattr(checkpoint.model.config, "blank_token_id", -1)
@@ -80,18 +85,28 @@ class Transducer:
         }
         with torch.inference_mode():
             n_frames = self._model._get_output_attention_mask(inputs["attention_mask"]).sum(-1).tolist()  # noqa: SLF001  # no public name
-            limit = max(n_frames) * getattr(self._model.config, "max_symbols_per_step", MAX_TOKENS_PER_FRAME)
-            answer = self._model.generate(**inputs, max_new_tokens=limit, return_dict_in_generate=True)
+            answer = self._model.generate(
+                **inputs,
+                max_new_tokens=self._limit(max(n_frames)),
+                suppress_tokens=self._steps or None,
+                return_dict_in_generate=True,
+            )
         rows = zip(clips, n_frames, answer.sequences.tolist(), answer.durations.tolist(), strict=True)
         return [self._transcript(len(clip) / self._rate, *row, asked=asked) for clip, *row in rows]
+
+    def _limit(self, n_frames: int) -> int:
+        per_frame: int = getattr(self._model.config, "max_symbols_per_step", MAX_TOKENS_PER_FRAME)
+        return n_frames * per_frame - 1  # the token to begin with counts
 
     def _transcript(
         self, duration: float, n_frames: int, tokens: list[int], steps: list[int], *, asked: Asked
     ) -> Transcript:
         timed = []
         frame = 0
-        for token, step in zip(tokens, steps, strict=True):
-            if frame >= n_frames:  # a clip in a batch is told to go on until the longest one ends
+        limit = self._limit(n_frames)
+        # A clip in a batch is told to go on until the longest one ends.
+        for token, step in itertools.islice(zip(tokens, steps, strict=True), limit + 1):
+            if frame >= n_frames:
                 break
             if token not in self._special:
                 # The transducer without durations says only when a token came.
@@ -104,7 +119,7 @@ class Transducer:
             segments = group_words(words_of(timed, self._decode_word))
             if asked.timestamps != "word":
                 segments = tuple(Segment(segment.start, segment.end, segment.text) for segment in segments)
-        return Transcript(text, segments, duration=duration)
+        return Transcript(text, segments, duration=duration, warnings=cut_warning(limit) if frame < n_frames else ())
 
     def _decode(self, tokens: list[int]) -> str:
         text: str = self._tokenizer.decode(tokens, group_tokens=False, skip_special_tokens=True)

@@ -11,7 +11,7 @@ from .asked import generation_settings, refusals
 from .languages import two_letters
 from .limits import max_new_tokens
 from .whisper_answer import Reader
-from .whisper_model import EncoderMemory, complete_settings, keep_little
+from .whisper_model import EncoderMemory, complete_settings, keep_little, take_chosen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,12 +53,15 @@ class Whisper:
         self._rate = checkpoint.sampling_rate
         self._batches = batches
         complete_settings(self._model, self._tokenizer)
+        language, task = take_chosen(self._model)
         keep_little(self._model)
         self._memory = EncoderMemory(self._model)
         settings = self._model.generation_config
         self._languages: dict[str, int] = {
             name.strip("<|>"): number for name, number in (getattr(settings, "lang_to_id", None) or {}).items()
         }
+        self._usual_language = (language and self._find_language(language)) or (None if self._languages else "en")
+        self._usual_task = task  # `None`: as in the pipeline, the model is not told
         self._reader = Reader(self._tokenizer, first_time=settings.no_timestamps_token_id + 1)
 
     def transcribe(self, waveforms: Sequence[npt.NDArray[np.float32]], asked: Asked) -> list[Transcript]:
@@ -78,8 +81,9 @@ class Whisper:
     def _start(self, asked: Asked) -> dict[str, Any]:
         """Return the settings for what stands before the text."""
         start: dict[str, Any] = {}
-        if self._languages and asked.task:
-            start["task"] = asked.task
+        task = asked.task or self._usual_task
+        if self._languages and task:
+            start["task"] = task
         elif asked.task == "translate":
             asked.unused("task='translate'", "is beyond this model, which knows English only")
         if asked.prompt:
@@ -90,18 +94,21 @@ class Whisper:
         return start
 
     def _language(self, asked: Asked) -> str | None:
-        wanted = asked.language
-        if wanted is None:
-            return None if self._languages else "en"
+        if asked.language is None:
+            return self._usual_language
+        found = self._find_language(asked.language)
+        if found is None:
+            asked.unused(f"language={asked.language!r:.40}", "is none of this model's")
+        return found or self._usual_language
+
+    def _find_language(self, wanted: str) -> str | None:
         from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
+        wanted = wanted.strip("<|>").lower()
         code = two_letters(wanted)
         as_whisper_has_it = {"jv": "jw", "nb": "no", "fil": "tl"}
-        names = (wanted.lower(), TO_LANGUAGE_CODE.get(wanted.lower()), code, as_whisper_has_it.get(code))
-        found = next((name for name in names if name in (self._languages or {"en": 0})), None)
-        if found is None:
-            asked.unused(f"language={wanted!r:.40}", "is none of this model's")
-        return found or (None if self._languages else "en")
+        names = (wanted, TO_LANGUAGE_CODE.get(wanted), code, as_whisper_has_it.get(code))
+        return next((name for name in names if name in (self._languages or {"en": 0})), None)
 
     def _hear(
         self,
@@ -142,12 +149,8 @@ class Whisper:
         }
 
     def _heard_languages(self, features: torch.Tensor) -> list[str]:
-        """Return the languages that ``generate`` will find, or that the checkpoint is set to."""
+        """Return the languages that ``generate`` will find."""
         names = {number: name for name, number in self._languages.items()}
-        settings = self._model.generation_config
-        for place, number in getattr(settings, "forced_decoder_ids", None) or ():
-            if place == 1 and number in names:
-                return [names[number]] * len(features)
         return [names[int(number)] for number in self._model.detect_language(features)]
 
     def _limited(self, settings: dict[str, Any], seconds: float) -> dict[str, Any]:

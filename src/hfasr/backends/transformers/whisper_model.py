@@ -10,7 +10,7 @@ from transformers.modeling_outputs import BaseModelOutput
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["EncoderMemory", "complete_settings", "keep_little"]
+__all__ = ["EncoderMemory", "complete_settings", "keep_little", "take_chosen"]
 
 
 class EncoderMemory:
@@ -60,12 +60,12 @@ def complete_settings(model: Any, tokenizer: Any) -> None:
     settings, config = model.generation_config, model.config
 
     def number(name: str) -> int | None:
-        found = tokenizer.convert_tokens_to_ids(f"<|{name}|>")
-        return None if found is None or found == tokenizer.unk_token_id else int(found)
+        known = tokenizer.convert_tokens_to_ids(f"<|{name}|>")
+        return None if known is None or known == tokenizer.unk_token_id else int(known)
 
-    without_times = number("notimestamps")
-    if getattr(settings, "no_timestamps_token_id", None) is None and without_times is not None:
-        settings.no_timestamps_token_id = without_times
+    for name, token in (("no_timestamps_token_id", "notimestamps"), ("prev_sot_token_id", "startofprev")):
+        if getattr(settings, name, None) is None and (found := number(token)) is not None:
+            setattr(settings, name, found)
     tasks = {name: number(name) for name in ("transcribe", "translate")}
     if getattr(settings, "is_multilingual", None) is None:
         settings.is_multilingual = tasks["translate"] is not None and number("fr") is not None
@@ -73,12 +73,34 @@ def complete_settings(model: Any, tokenizer: Any) -> None:
         from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
         numbers = {f"<|{code}|>": number(code) for code in LANGUAGES}
-        settings.lang_to_id = {name: found for name, found in numbers.items() if found is not None}
+        settings.lang_to_id = {name: known for name, known in numbers.items() if known is not None}
     if settings.is_multilingual and not getattr(settings, "task_to_id", None):
         settings.task_to_id = tasks
     if not getattr(settings, "alignment_heads", None):
         layers, heads = config.decoder_layers, config.decoder_attention_heads
         settings.alignment_heads = [[layer, head] for layer in range(layers // 2, layers) for head in range(heads)]
+
+
+def take_chosen(model: Any) -> tuple[str | None, str | None]:
+    """
+    Return the language and the task that a checkpoint is set to, and take that out of its settings.
+
+    ``generate`` drops both as soon as it is told one of them. Without either it leaves the task out,
+    which OpenAI's own program never does.
+    """
+    settings = model.generation_config
+    forced: set[int] = set()
+    for place in (model.config, settings):
+        forced = {number for _, number in getattr(place, "forced_decoder_ids", None) or ()} or forced
+        place.forced_decoder_ids = None
+
+    def chosen(name: str, table: str) -> str | None:
+        known = getattr(settings, table, None) or {}
+        named = getattr(settings, name, None)
+        setattr(settings, name, None)
+        return named or next((one.strip("<|>") for one, number in known.items() if number in forced), None)
+
+    return chosen("language", "lang_to_id"), chosen("task", "task_to_id")
 
 
 def keep_little(model: Any) -> None:
