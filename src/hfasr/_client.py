@@ -344,8 +344,10 @@ class AsyncASRClient(_Client):
         """Close connections and engines. May be called twice."""
         self._closed = True
         if self._parent is None:
-            await self._io.http.aclose()
-            self._shared.close()
+            try:
+                await self._io.http.aclose()
+            finally:
+                await self._io.finish(self._shared.close)  # an engine may have a large model to free
 
     async def __aenter__(self) -> Self:
         self._check_open()

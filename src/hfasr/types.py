@@ -426,6 +426,8 @@ class Backend(Protocol):
       loading is timed apart from running. With ``download=False`` (the call has a *deadline*, or the
       client is *local_only*) it opens no socket and raises `BackendLoadError` where files are missing. A
       ``preload`` without these parameters is called without.
+    - Keywords of ``transcribe``: ``check: Callable[[], object]``, to be called between pieces of work, which
+      raises where nobody waits for the result any more; ``download: bool``, as for ``preload``.
     - ``model: str | None`` and ``revision: str | None``: what runs, and its commit where known. Both
       become part of the `Provenance`.
 

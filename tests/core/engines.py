@@ -30,6 +30,7 @@ class Loading:
         self.revision: str | None = None
         self.downloads: list[bool] = []
         self.n_loaded = 0
+        self.broken = False
         self._on_disk = on_disk
         self._seconds = seconds
         self._lock = threading.Lock()
@@ -39,6 +40,8 @@ class Loading:
         with self._lock:
             if self.n_loaded:
                 return
+            if self.broken:
+                raise BackendLoadError("org/loaded is damaged")
             if not (download or self._on_disk):
                 raise BackendLoadError("org/loaded is not on this machine; call preload() ahead")
             time.sleep(self._seconds)

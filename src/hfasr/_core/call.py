@@ -15,6 +15,7 @@ from hfasr.audio import load
 from hfasr.errors import HfasrError
 from hfasr.types import AudioInput, Provenance, TranscribeOptions, Transcript
 
+from .config import HOSTED
 from .context import CallContext, logger
 from .failover import over_routes
 from .hosted import HostedCall
@@ -91,6 +92,9 @@ async def _on_this_machine(
     call: CallContext, route: LocalRoute, audio: PreparedAudio, options: TranscribeOptions, window: float | None
 ) -> tuple[Transcript, Provenance]:
     transcript, model, revision = await run_locally(call, route, engine_options(options), audio, window)
+    wanted = options.get("model")
+    if wanted and model and wanted != model and call.config.backend != HOSTED:
+        transcript = _with_warning(transcript, f"{route.name} runs {model!r:.80}; model={wanted!r:.80} was not used")
     asked = call.config.revision
     if asked is not None and route.backend is not None:
         transcript = _with_warning(

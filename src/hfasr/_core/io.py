@@ -140,6 +140,13 @@ class AsyncIO:
 
         return await anyio.to_thread.run_sync(fn, abandon_on_cancel=abandon)
 
+    async def finish(self, fn: Callable[[], object], /) -> None:
+        """Run blocking work off the event loop to its end, also in a task that was cancelled."""
+        import anyio.to_thread
+
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(fn)
+
     async def wait(self, awaitable: Awaitable[T], /, *, expires_in: float | None) -> T:
         import anyio
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, NamedTuple
 
-from hfasr.errors import AudioTooLongError, BackendError, HfasrError
+from hfasr.errors import AudioTooLongError, BackendError, BackendLoadError, HfasrError
 from hfasr.types import Audio, Backend, TranscribeOptions, Transcript
 
 if TYPE_CHECKING:
@@ -59,14 +59,27 @@ async def run_locally(
     expires = None if window is None else began + window
     loading: float | None = None
 
+    given_up = False
+
+    def check_wanted() -> None:
+        # In the engine's thread: nobody may be waiting any more, or no longer for this route.
+        if given_up or (expires is not None and clock.now() >= expires):
+            raise _late(call, route, loaded=loading is not None)
+
     async def in_time(work: Callable[[], T]) -> T:
+        nonlocal given_up
         left = None if expires is None else max(0.0, expires - clock.now())
+        done_in_time = False
         try:
             done = await call.io.within(left, call.io.offload(work, abandon=True))
         except TimeoutError as error:
             if isinstance(error, HfasrError):
                 raise
             raise _late(call, route, loaded=loading is not None) from error
+        else:
+            done_in_time = True
+        finally:
+            given_up = not done_in_time  # also where the call was cancelled
         return done
 
     def check_time() -> None:
@@ -74,17 +87,21 @@ async def run_locally(
             raise _late(call, route, loaded=loading is not None)
 
     try:
-        how = {"download": call.may_download, "language": options.get("language")}
+        how: dict[str, object] = {"download": call.may_download, "language": options.get("language")}
         engine, took = await in_time(lambda: _load(call, route, how))
         check_time()
         loading = took
         decoded = await audio.waveform(_rate(engine), engine.max_duration_s)
-        answer = await in_time(lambda: _run(engine, decoded.audio, options))
-        check_time()
+        how = {"check": check_wanted, "download": call.may_download}
+        answer = await in_time(lambda: _run(engine, decoded.audio, options, how))
+        if call.expired():  # what came after the route's share, but in time for the call, is not thrown away
+            raise _late(call, route, loaded=True)
     except AudioTooLongError:
         raise  # the engine never ran
     except HfasrError as error:
         spent = clock.now() - began if loading is None else loading
+        if isinstance(error, BackendLoadError) and not call.may_download:
+            call.late = error  # a call that may download would get on: the engine is not at fault
         call.record(route.name, began, status=None, error=type(error).__name__, loading=spent)
         raise
     call.record(route.name, began, status=None, error=None, loading=loading)
@@ -106,10 +123,10 @@ def _load(call: CallContext, route: LocalRoute, how: Mapping[str, object]) -> tu
     return engine, call.io.clock.now() - began
 
 
-def _taken(preload: Callable[..., object], how: Mapping[str, object]) -> dict[str, object]:
-    """Return what of *how* can be told to *preload*, which is no part of the protocol."""
+def _taken(method: Callable[..., object], how: Mapping[str, object]) -> dict[str, object]:
+    """Return what of *how* can be told to an engine's *method*, beyond the protocol."""
     try:
-        parameters = inspect.signature(preload).parameters
+        parameters = inspect.signature(method).parameters
     except (TypeError, ValueError):  # not written in Python
         return {}
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -132,9 +149,10 @@ def _rate(engine: Backend) -> int:
     return rate
 
 
-def _run(engine: Backend, audio: Audio, options: TranscribeOptions) -> LocalAnswer:
+def _run(engine: Backend, audio: Audio, options: TranscribeOptions, how: Mapping[str, object]) -> LocalAnswer:
     def run() -> tuple[object, str | None, str | None]:
-        transcripts = engine.transcribe([audio], options)
+        transcribe: Callable[..., object] = engine.transcribe
+        transcripts = transcribe([audio], options, **_taken(transcribe, how))
         return transcripts, _said(engine, "model"), _said(engine, "revision")
 
     transcripts, model, revision = _typed(f"{engine.name} failed", run)

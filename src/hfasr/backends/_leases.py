@@ -9,9 +9,9 @@ from weakref import WeakValueDictionary
 from hfasr.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable
 
-    from hfasr.types import Audio, Backend, TranscribeOptions, Transcript
+    from hfasr.types import Backend, Transcript
 
 __all__ = ["Lease", "identity", "lease"]
 
@@ -57,14 +57,10 @@ class Lease:
         """Longest audio that it takes at once, seconds; ``None``: any."""
         return self._backend().max_duration_s
 
-    def transcribe(self, batch: Sequence[Audio], options: TranscribeOptions) -> list[Transcript]:
-        """
-        Transcribe each of *batch*; see `hfasr.Backend`.
-
-        Raises:
-            BackendError: This lease is closed, or what the engine raises.
-        """
-        return self._backend().transcribe(batch, options)
+    @property
+    def transcribe(self) -> Callable[..., list[Transcript]]:
+        """The engine's own method, with whatever it takes beyond the protocol; see `hfasr.Backend.transcribe`."""
+        return self._backend().transcribe
 
     def close(self) -> None:
         """Give the share back; the engine is closed with its last one. May be called twice."""

@@ -80,7 +80,7 @@ class Adapters:
             asked.unused(f"language={asked.language!r:.40}", "is none of this model's")
             wanted = self._own
         if wanted != self._loaded:
-            self._load(wanted)
+            self._load(wanted, download=asked.download)
         return wanted
 
     def _find(self, language: str) -> str | None:
@@ -91,10 +91,11 @@ class Adapters:
         code = three_letters(language)
         return next((name for name in self._languages if code and name.startswith(f"{code}-")), None)
 
-    def _load(self, language: str) -> None:
-        weights = (
-            self._own_weights if language == self._own else self._read(self._file(language, download=True), language)
-        )
+    def _load(self, language: str, *, download: bool) -> None:
+        if language == self._own:
+            weights = self._own_weights
+        else:
+            weights = self._read(self._file(language, download=download), language)
         self._loaded = None  # where it breaks off, nobody knows what is in the model
         try:
             self._put(weights)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hfasr.errors import InvalidOptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from hfasr.types import Task, Timestamps, TranscribeOptions
 
@@ -69,6 +69,10 @@ class Asked:
     timestamps: Timestamps = False
     generation: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    check: Callable[[], object] = lambda: None
+    """Called between batches; raises where nobody waits for the result any more."""
+    download: bool = True
+    """Whether a file of the asked language may be fetched."""
 
     @classmethod
     def of(cls, options: TranscribeOptions) -> Asked:

@@ -56,7 +56,12 @@ class Batches:
         self._device = device
         self._least_s = least_s
 
-    def run(self, durations: Sequence[float], work: Callable[[list[int]], Sequence[T]]) -> list[T]:
+    def run(
+        self,
+        durations: Sequence[float],
+        work: Callable[[list[int]], Sequence[T]],
+        check: Callable[[], object] = lambda: None,
+    ) -> list[T]:
         """
         Call *work* for batch after batch, and return its results in the order of *durations*.
 
@@ -66,12 +71,15 @@ class Batches:
             work: Takes the numbers of some clips, the longest first, and returns a result for each. May
                 be called again for the same clips where memory did not suffice.
 
+            check: Called before each batch; what it raises ends the run.
+
         Raises:
             BackendError: The memory does not suffice for a single clip.
         """
         order = sorted(range(len(durations)), key=lambda index: (-durations[index], index))
         results: dict[int, T] = {}
         while order:
+            check()
             size = self._size(durations[order[0]], len(order))
             batch = order[:size]
             if self._fits(batch, work, results):

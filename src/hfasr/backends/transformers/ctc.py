@@ -43,6 +43,8 @@ class CTC:
         self._batches = batches
         self._adapters = Adapters(checkpoint)
         self._samples_per_frame = _samples_per_frame(checkpoint)
+        if not 1 <= self._samples_per_frame <= self._rate:
+            raise TypeError(f"a frame of {self._samples_per_frame} samples")
         self._front_end = _front_end(checkpoint.model)
         # Where it is not known how a model pads, and where convolutions on top of the encoder would take
         # what stands behind a clip for a part of it.
@@ -65,7 +67,9 @@ class CTC:
         ]
         clips = [waveforms[index][window.first : window.end] for index, window in parts]
         heard = self._batches.run(
-            [len(clip) / self._rate for clip in clips], lambda batch: self._hear([clips[number] for number in batch])
+            [len(clip) / self._rate for clip in clips],
+            lambda batch: self._hear([clips[number] for number in batch]),
+            asked.check,
         )
         pieces: list[list[Frames]] = [[] for _ in waveforms]
         for (index, window), frames in zip(parts, heard, strict=True):

@@ -16,7 +16,7 @@ from .settings import DEFAULT_MODEL, BatchSize, Settings, check_installed
 from .tidy import tidy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -151,9 +151,25 @@ class Transformers:
         if fetch is not None:
             fetch(language, download=download)
 
-    def transcribe(self, batch: Sequence[Audio], options: TranscribeOptions) -> list[Transcript]:
+    def transcribe(
+        self,
+        batch: Sequence[Audio],
+        options: TranscribeOptions,
+        *,
+        check: Callable[[], object] = lambda: None,
+        download: bool = True,
+    ) -> list[Transcript]:
         """
         Transcribe each of *batch*; see `hfasr.Backend`.
+
+        Args:
+            batch: Waveforms of shape ``(n_samples,)``, float32 in [-1, 1], at `sampling_rate`.
+
+            options: What was asked for.
+
+            check: Called before each batch of the model; what it raises ends the run.
+
+            download: Whether the Hub may be asked; without, no socket is opened.
 
         Raises:
             AudioError: A waveform that is not ``(n_samples,)`` at `sampling_rate`.
@@ -161,9 +177,10 @@ class Transformers:
             BackendLoadError: The model could not be loaded.
             BackendError: The model failed, or memory does not suffice for a single clip.
         """
-        checkpoint, family = self._load(download=True)
+        checkpoint, family = self._load(download=download)
         rate = checkpoint.sampling_rate
         asked = Asked.of(options)
+        asked.check, asked.download = check, download
         results = [Transcript("", duration=len(self._checked(audio, rate)) / rate) for audio in batch]
         # A model asked to transcribe nothing makes something up.
         spoken = [
@@ -188,8 +205,8 @@ class Transformers:
 
     def close(self) -> None:
         """Free the model. May be called twice."""
-        with self._lock:
-            had_one, self._loaded = self._loaded is not None, None
+        # Without the lock: whoever transcribes keeps the model until then, and nobody waits for them here.
+        had_one, self._loaded = self._loaded is not None, None
         if had_one:
             gc.collect()  # a model's parts refer to each other
             import torch

@@ -95,18 +95,14 @@ class Snapshot:
             return path
         if self.commit is None:
             raise FileNotFoundError(f"the folder {self.model!r} has no file {filename!r}")
+        if not download:  # the Hub's client would look for a token first, which may open a socket
+            raise not_here(f"{filename} of the model {self.model!r}")
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
         try:
-            return Path(
-                hf_hub_download(
-                    self.model, filename, revision=self.commit, local_files_only=not download, token=self.token
-                )
-            )
+            return Path(hf_hub_download(self.model, filename, revision=self.commit, token=self.token))
         except LocalEntryNotFoundError as error:
-            if not download:
-                raise not_here(f"{filename} of the model {self.model!r}") from error
             raise explain(error, self.model, self.commit) from error
         except EntryNotFoundError as error:
             raise FileNotFoundError(f"the model {self.model!r} has no file {filename!r}") from error

@@ -39,6 +39,9 @@ _AUTO_CLASS: dict[Kind, str] = {
 # Used in training only, and absent from many published checkpoints.
 _HARMLESS = ("masked_spec_embed",)
 
+MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 48_000
+WHISPER_WINDOW_S = 30
+
 # transformers builds models in a data type that it sets for the whole process.
 _one_at_a_time = threading.Lock()
 
@@ -93,7 +96,9 @@ def load_checkpoint(settings: Settings, *, download: bool) -> Checkpoint:
     dtype = choose_dtype(settings.dtype, device)
     recognise = partial(kind_of, settings.model, trust_remote_code=settings.trust_remote_code)
     snapshot = resolve(settings, download=download, check=recognise)
-    kind = recognise(snapshot.config())
+    config = snapshot.config()
+    kind = recognise(config)
+    _check_side_doors(config, snapshot)
     try:
         processor, model = _load(kind, snapshot, settings, device, dtype)
     except HfasrError:
@@ -102,6 +107,7 @@ def load_checkpoint(settings: Settings, *, download: bool) -> Checkpoint:
         # Else the error would keep what was loaded of the model, where memory may have run out.
         traceback.clear_frames(error.__traceback__)
         raise _explained(error, snapshot, device) from error
+    _check_numbers(processor, kind, snapshot)
     return Checkpoint(
         kind=kind,
         model=model,
@@ -113,6 +119,38 @@ def load_checkpoint(settings: Settings, *, download: bool) -> Checkpoint:
         sampling_rate=int(processor.feature_extractor.sampling_rate),
         snapshot=snapshot,
     )
+
+
+def _check_side_doors(config: Mapping[str, Any], snapshot: Snapshot) -> None:
+    """Refuse what makes transformers load other weights than those that were looked at."""
+    if "transformers_weights" in config:
+        raise BackendLoadError(
+            f"the config.json of {snapshot.model!r} names weights of its own choice (transformers_weights), which "
+            "need not be safetensors; take that out, or choose another model"
+        )
+    for name in ("processor_config.json", "preprocessor_config.json"):
+        path = snapshot.folder / name
+        if path.is_file() and b"audio_tokenizer" in path.read_bytes():
+            raise BackendLoadError(
+                f"the {name} of {snapshot.model!r} loads a second model (audio_tokenizer), which is not done here; "
+                "choose another model"
+            )
+
+
+def _check_numbers(processor: Any, kind: Kind, snapshot: Snapshot) -> None:
+    """Refuse settings that would make memory or time without end of a small clip."""
+    features = processor.feature_extractor
+    rate = getattr(features, "sampling_rate", None)
+    if isinstance(rate, bool) or not isinstance(rate, int) or not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
+        raise BackendLoadError(
+            f"the model {snapshot.model!r} asks for a sampling rate of {rate!r:.40}, which is none of speech "
+            f"({MIN_RATE_HZ} to {MAX_RATE_HZ} Hz); mend its preprocessor_config.json, or choose another model"
+        )
+    if kind == "whisper" and getattr(features, "n_samples", None) != WHISPER_WINDOW_S * rate:
+        raise BackendLoadError(
+            f"the model {snapshot.model!r} is a Whisper with other windows than 30 s; mend its "
+            "preprocessor_config.json, or choose another model"
+        )
 
 
 def _load(

@@ -54,6 +54,7 @@ class Seq2Seq:
         return self._batches.run(
             [len(waveform) / self._rate for waveform in waveforms],
             lambda batch: self._hear([waveforms[number] for number in batch], settings, asked),
+            asked.check,
         )
 
     def _start(self, asked: Asked) -> dict[str, Any]:
@@ -77,8 +78,10 @@ class Seq2Seq:
         wanted = settings.get("max_new_tokens") or settings.get("max_length") or self._limit(durations[0])
         limited = {**settings, "max_new_tokens": wanted}
         limited.pop("max_length", None)
-        with torch.inference_mode(), refusals(asked):
-            sequences = self._model.generate(**self._inputs(clips), **limited)
+        with torch.inference_mode():
+            inputs = self._inputs(clips)
+            with refusals(asked):
+                sequences = self._model.generate(**inputs, **limited)
         return [
             Transcript(self._text(tokens), duration=duration, warnings=self._warnings(tokens, wanted))
             for tokens, duration in zip(sequences.tolist(), durations, strict=True)

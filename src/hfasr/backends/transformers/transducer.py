@@ -73,6 +73,7 @@ class Transducer:
         return self._batches.run(
             [len(waveform) / self._rate for waveform in waveforms],
             lambda batch: self._hear([waveforms[number] for number in batch], asked),
+            asked.check,
         )
 
     def _hear(self, clips: list[npt.NDArray[np.float32]], asked: Asked) -> list[Transcript]:

@@ -74,7 +74,7 @@ class Whisper:
             numbers = [n for n, clip in enumerate(waveforms) if (len(clip) > self._features.n_samples) is long]
             clips = [waveforms[n] for n in numbers]
             hear = partial(self._hear, clips, settings=settings, language=language, asked=asked, long=long)
-            heard = self._batches.run([len(clip) / self._rate for clip in clips], hear)
+            heard = self._batches.run([len(clip) / self._rate for clip in clips], hear, asked.check)
             results.update(zip(numbers, heard, strict=True))
         return [results[n] for n in range(len(waveforms))]
 
@@ -122,12 +122,13 @@ class Whisper:
     ) -> list[Transcript]:
         sounds = [clips[number] for number in batch]
         durations = [len(sound) / self._rate for sound in sounds]
-        with torch.inference_mode(), refusals(asked):
+        with torch.inference_mode():
             try:
                 inputs = self._inputs(sounds, long=long)
                 languages = [language] * len(batch) if language else self._heard_languages(inputs["input_features"])
                 limited = self._limited(settings, min(durations[0], WINDOW_S))
-                answer = self._generate(inputs, limited, language, asked, long=long)
+                with refusals(asked):
+                    answer = self._generate(inputs, limited, language, asked, long=long)
             finally:
                 self._memory.forget()
         read = partial(self._reader.transcript, answer, timestamps=asked.timestamps, limit=limited["max_new_tokens"])
