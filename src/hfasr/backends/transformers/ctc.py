@@ -13,6 +13,7 @@ from hfasr.types import Segment, Transcript
 
 from .adapters import Adapters
 from .ctc_text import Frames, spell, words_of
+from .family import Family
 from .windows import windows
 
 if TYPE_CHECKING:
@@ -28,19 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["CTC"]
 
 
-class CTC:
+class CTC(Family):
     """A loaded model, greedy: its best token at every frame."""
 
-    max_duration_s = None
-
     def __init__(self, checkpoint: Checkpoint, batches: Batches) -> None:
-        self._model = checkpoint.model
-        self._features = checkpoint.feature_extractor
-        self._tokenizer = checkpoint.tokenizer
-        self._device = checkpoint.device
-        self._dtype = checkpoint.dtype
-        self._rate = checkpoint.sampling_rate
-        self._batches = batches
+        super().__init__(checkpoint, batches)
         self._adapters = Adapters(checkpoint)
         self._samples_per_frame = _samples_per_frame(checkpoint)
         if not 1 <= self._samples_per_frame <= self._rate:
@@ -115,10 +108,7 @@ class CTC:
             features = self._features(
                 clips, sampling_rate=self._rate, return_tensors="pt", padding=True, return_attention_mask=True
             )
-            return {
-                name: value.to(self._device, self._dtype if value.is_floating_point() else None)
-                for name, value in features.items()
-            }
+            return self._placed(features)
         # Each alone: beside a longer clip, an extractor without a mask would count the padding as sound.
         alone = [self._features(clip, sampling_rate=self._rate)["input_values"][0] for clip in clips]
         lengths = [len(samples) for samples in alone]

@@ -10,6 +10,7 @@ import torch
 from hfasr.types import Transcript
 
 from .asked import generation_settings, refusals
+from .family import Family
 from .languages import two_letters
 from .limits import cut_warning, max_new_tokens
 
@@ -31,19 +32,13 @@ _TOGETHER = frozenset({"moonshine", "speech_to_text"})
 """Types whose decoder takes the encoder's output of several clips with a mask; others go one by one."""
 
 
-class Seq2Seq:
+class Seq2Seq(Family):
     """A loaded model, greedy unless asked otherwise."""
 
     max_duration_s = MAX_DURATION_S
 
     def __init__(self, checkpoint: Checkpoint, batches: Batches) -> None:
-        self._model = checkpoint.model
-        self._features = checkpoint.feature_extractor
-        self._tokenizer = checkpoint.tokenizer
-        self._device = checkpoint.device
-        self._dtype = checkpoint.dtype
-        self._rate = checkpoint.sampling_rate
-        self._batches = batches
+        super().__init__(checkpoint, batches)
         self._together = self._model.config.model_type in _TOGETHER
         self._codes: dict[str, int] = getattr(self._tokenizer, "lang_code_to_id", None) or {}
 
@@ -110,10 +105,7 @@ class Seq2Seq:
 
     def _input(self, clip: npt.NDArray[np.float32]) -> dict[str, Any]:
         features = self._features(np.ascontiguousarray(clip), sampling_rate=self._rate, return_tensors="pt")
-        return {
-            name: value.to(self._device, self._dtype if value.is_floating_point() else None)
-            for name, value in features.items()
-        }
+        return self._placed(features)
 
     def _text(self, tokens: list[int]) -> str:
         text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from hfasr.grouping import group_words
 from hfasr.types import Segment, Transcript
 
+from .family import Family
 from .limits import cut_warning
 from .whisper_words import TimedToken, words_of
 
@@ -33,7 +34,7 @@ MAX_TOKENS_PER_FRAME = 10
 """As transformers has it, against a model that never leaves a frame."""
 
 
-class Transducer:
+class Transducer(Family):
     """
     A loaded model, greedy.
 
@@ -44,13 +45,7 @@ class Transducer:
     max_duration_s = MAX_DURATION_S
 
     def __init__(self, checkpoint: Checkpoint, batches: Batches) -> None:
-        self._model = checkpoint.model
-        self._features = checkpoint.feature_extractor
-        self._tokenizer = checkpoint.tokenizer
-        self._device = checkpoint.device
-        self._dtype = checkpoint.dtype
-        self._rate = checkpoint.sampling_rate
-        self._batches = batches
+        super().__init__(checkpoint, batches)
         factor = checkpoint.model.config.encoder_config.subsampling_factor
         self._seconds_per_frame: float = checkpoint.feature_extractor.hop_length * factor / checkpoint.sampling_rate
         # Lengths of steps stand behind the tokens in the same output, where generate would take one for a token.
@@ -80,10 +75,7 @@ class Transducer:
         features = self._features(
             clips, sampling_rate=self._rate, return_tensors="pt", padding=True, return_attention_mask=True
         )
-        inputs: dict[str, Any] = {
-            name: value.to(self._device, self._dtype if value.is_floating_point() else None)
-            for name, value in features.items()
-        }
+        inputs = self._placed(features)
         with torch.inference_mode():
             n_frames = self._model._get_output_attention_mask(inputs["attention_mask"]).sum(-1).tolist()  # noqa: SLF001  # no public name
             answer = self._model.generate(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .asked import generation_settings, refusals
+from .family import Family
 from .languages import two_letters
 from .limits import max_new_tokens
 from .whisper_answer import Reader
@@ -33,7 +34,7 @@ WINDOW_S = 30.0
 _N_START_TOKENS = 4  # start, language, task, no times
 
 
-class Whisper:
+class Whisper(Family):
     """
     A loaded model, greedy unless asked otherwise.
 
@@ -42,16 +43,8 @@ class Whisper:
         for long files.
     """
 
-    max_duration_s = None
-
     def __init__(self, checkpoint: Checkpoint, batches: Batches) -> None:
-        self._model = checkpoint.model
-        self._features = checkpoint.feature_extractor
-        self._tokenizer = checkpoint.tokenizer
-        self._device = checkpoint.device
-        self._dtype = checkpoint.dtype
-        self._rate = checkpoint.sampling_rate
-        self._batches = batches
+        super().__init__(checkpoint, batches)
         complete_settings(self._model, self._tokenizer)
         language, task = take_chosen(self._model)
         keep_little(self._model)
