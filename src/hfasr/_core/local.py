@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, NamedTuple
 
+from hfasr.backends import accepted
 from hfasr.errors import AudioTooLongError, BackendError, BackendLoadError, HfasrError
 from hfasr.types import Audio, Backend, TranscribeOptions, Transcript
 
@@ -116,21 +116,11 @@ def _load(call: CallContext, route: LocalRoute, how: Mapping[str, object]) -> tu
         engine = call.shared.engine(route)
         preload = getattr(engine, "preload", None)
         if callable(preload):
-            preload(**_taken(preload, how))
+            preload(**accepted(preload, how))
         return engine
 
     engine = _typed(f"{route.name} could not be loaded", load)
     return engine, call.io.clock.now() - began
-
-
-def _taken(method: Callable[..., object], how: Mapping[str, object]) -> dict[str, object]:
-    """Return what of *how* can be told to an engine's *method*, beyond the protocol."""
-    try:
-        parameters = inspect.signature(method).parameters
-    except (TypeError, ValueError):  # not written in Python
-        return {}
-    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    return {name: value for name, value in how.items() if takes_all or name in parameters}
 
 
 def _typed(what: str, work: Callable[[], T]) -> T:
@@ -152,7 +142,7 @@ def _rate(engine: Backend) -> int:
 def _run(engine: Backend, audio: Audio, options: TranscribeOptions, how: Mapping[str, object]) -> LocalAnswer:
     def run() -> tuple[object, str | None, str | None]:
         transcribe: Callable[..., object] = engine.transcribe
-        transcripts = transcribe([audio], options, **_taken(transcribe, how))
+        transcripts = transcribe([audio], options, **accepted(transcribe, how))
         return transcripts, _said(engine, "model"), _said(engine, "revision")
 
     transcripts, model, revision = _typed(f"{engine.name} failed", run)

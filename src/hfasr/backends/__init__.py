@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from hfasr.errors import BackendLoadError, BackendNotFoundError, BackendNotInstalledError, HfasrError
 from hfasr.types import Backend
 
-from ._leases import Lease, identity, lease
+from ._leases import Lease, accepted, identity, lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from importlib.metadata import EntryPoint
 
-__all__ = ["Lease", "available", "check_name", "load", "takes_models", "takes_option"]
+__all__ = ["Lease", "accepted", "available", "check_name", "load", "takes_models", "takes_option"]
 
 logger = logging.getLogger(__name__)
 

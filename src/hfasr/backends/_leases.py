@@ -9,11 +9,11 @@ from weakref import WeakValueDictionary
 from hfasr.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
-    from hfasr.types import Backend, Transcript
+    from hfasr.types import Audio, Backend, TranscribeOptions, Transcript
 
-__all__ = ["Lease", "identity", "lease"]
+__all__ = ["Lease", "accepted", "identity", "lease"]
 
 
 class _Engine:
@@ -57,10 +57,22 @@ class Lease:
         """Longest audio that it takes at once, seconds; ``None``: any."""
         return self._backend().max_duration_s
 
-    @property
-    def transcribe(self) -> Callable[..., list[Transcript]]:
-        """The engine's own method, with whatever it takes beyond the protocol; see `hfasr.Backend.transcribe`."""
-        return self._backend().transcribe
+    def transcribe(self, batch: Sequence[Audio], options: TranscribeOptions, **beyond: Any) -> list[Transcript]:
+        """
+        Transcribe each of *batch*; see `hfasr.Backend`.
+
+        Args:
+            batch: Waveforms of shape ``(n_samples,)``, float32 in [-1, 1], at `sampling_rate`.
+
+            options: What was asked for.
+
+            **beyond: Keywords beyond the protocol; the engine is given those that it takes.
+
+        Raises:
+            BackendError: This lease is closed, or what the engine raises.
+        """
+        transcribe: Callable[..., list[Transcript]] = self._backend().transcribe
+        return transcribe(batch, options, **accepted(transcribe, beyond))
 
     def close(self) -> None:
         """Give the share back; the engine is closed with its last one. May be called twice."""
@@ -119,6 +131,24 @@ def lease(key: Hashable, name: str, make: Callable[[], Backend]) -> Lease:
                 engine.backend = make()
             engine.leases += 1
             return Lease(engine, name)
+
+
+def accepted(method: Callable[..., object], offered: Mapping[str, object]) -> dict[str, object]:
+    """
+    Return what of *offered* can be told to an engine's *method*, beyond the protocol.
+
+    Example:
+        >>> accepted(lambda batch, options, *, check: None, {"check": print, "download": True})
+        {'check': <built-in function print>}
+    """
+    import inspect
+
+    try:
+        parameters = inspect.signature(method).parameters
+    except (TypeError, ValueError):  # not written in Python
+        return {}
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return {name: value for name, value in offered.items() if takes_all or name in parameters}
 
 
 def identity(value: object) -> Hashable:
