@@ -71,7 +71,9 @@ def test_halves(family: str, tiny_model: TinyModel, caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.WARNING, "hfasr"):
         assert texts(hear(model, *clips(), tokens=8)) == expected
     assert sizes == [6, 3, 1, 1, 1, 1, 1, 1]
-    assert caplog.messages == [
+    # transformers lets its own log through to everybody's handlers where the variable CI is set.
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("hfasr")]
+    assert ours == [
         "out of memory with 6 clips at once; going on with 3",
         "out of memory with 3 clips at once; going on with 1",
     ]
