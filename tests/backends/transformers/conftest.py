@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import socket
+import weakref
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from tests.backends.transformers.hub import Hub, serve
+
+if TYPE_CHECKING:
+    from hfasr.backends.transformers import loading
 
 if not (find_spec("transformers") and find_spec("torch")):
     pytest.skip("the extra transformers is not installed", allow_module_level=True)
@@ -55,3 +59,20 @@ def unplug(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
             monkeypatch.setattr(socket, name, refuse)
 
     return unplug
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[Any]]:
+    """The models that are loaded during the test, without keeping them alive."""
+    from hfasr.backends.transformers import loading
+
+    models: list[weakref.ref[Any]] = []
+    load = loading.load_checkpoint
+
+    def note(*args: Any, **settings: Any) -> loading.Checkpoint:
+        checkpoint = load(*args, **settings)
+        models.append(weakref.ref(checkpoint.model))
+        return checkpoint
+
+    monkeypatch.setattr(loading, "load_checkpoint", note)
+    return models

@@ -20,7 +20,7 @@ import transformers
 
 import hfasr
 from hfasr import Audio, Segment, Word
-from hfasr.backends.transformers import Transformers, loading
+from hfasr.backends.transformers import Transformers
 from hfasr.types import Backend
 from tests import tiny
 from tests.backends.transformers.kit import RATE, engine, hear, sound, texts
@@ -36,34 +36,19 @@ def ctc(tiny_model: TinyModel) -> Path:
     return tiny_model(tiny.tiny_ctc)
 
 
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[Any]]:
-    """The models that are loaded during the test, without keeping them alive."""
-    models: list[weakref.ref[Any]] = []
-    load = loading.load_checkpoint
-
-    def note(*args: Any, **settings: Any) -> loading.Checkpoint:
-        checkpoint = load(*args, **settings)
-        models.append(weakref.ref(checkpoint.model))
-        return checkpoint
-
-    monkeypatch.setattr(loading, "load_checkpoint", note)
-    return models
-
-
 def network(model: Transformers) -> Any:
     assert model._loaded is not None
     return model._loaded[0].model
 
 
-def test_protocol_loads_nothing(ctc: Path, loads: list[Any]) -> None:
+def test_protocol_loads_nothing(ctc: Path, loaded: list[Any]) -> None:
     """Its properties, its repr and a check against the protocol tell what they can without loading the model."""
     model = engine(ctc)
     assert isinstance(model, Backend)
     assert (model.name, model.sampling_rate, model.max_duration_s) == ("transformers", 16_000, None)
     assert (model.model, model.revision) == (str(ctc), None)
     assert repr(model) == f"Transformers({str(ctc)!r}, device='cpu')"
-    assert loads == []
+    assert loaded == []
 
 
 def test_repr() -> None:
@@ -73,14 +58,14 @@ def test_repr() -> None:
     assert repr(model) == "Transformers('a/b', revision='main', dtype='float32', batch_size=4)"
 
 
-def test_preload(ctc: Path, loads: list[Any], unplug: Callable[[], None]) -> None:
+def test_preload(ctc: Path, loaded: list[Any], unplug: Callable[[], None]) -> None:
     """A model is loaded once, by preload or by the first clip."""
     unplug()
     model = engine(ctc)
     model.preload(download=False)
     model.preload()
     hear(model, sound(1.0))
-    assert len(loads) == 1
+    assert len(loaded) == 1
 
 
 def test_properties_of_a_loaded_model(tiny_model: TinyModel) -> None:
@@ -90,15 +75,15 @@ def test_properties_of_a_loaded_model(tiny_model: TinyModel) -> None:
     assert model.max_duration_s == 30.0
 
 
-def test_close(ctc: Path, loads: list[weakref.ref[Any]]) -> None:
+def test_close(ctc: Path, loaded: list[weakref.ref[Any]]) -> None:
     """Closing frees the model, may be done twice, and the next clip loads it again."""
     model = engine(ctc)
     before = texts(hear(model, sound(1.0)))
     model.close()
-    assert loads[0]() is None
+    assert loaded[0]() is None
     model.close()
     assert texts(hear(model, sound(1.0))) == before
-    assert len(loads) == 2
+    assert len(loaded) == 2
 
 
 @pytest.mark.parametrize(
@@ -106,20 +91,20 @@ def test_close(ctc: Path, loads: list[weakref.ref[Any]]) -> None:
     [(tiny.tiny_whisper,), (tiny.tiny_mms,), (tiny.tiny_moonshine,), (tiny.tiny_parakeet, "tdt")],
     ids=lambda made: made[0].__name__,
 )
-def test_close_frees(made: tuple[Any, ...], tiny_model: TinyModel, loads: list[weakref.ref[Any]]) -> None:
+def test_close_frees(made: tuple[Any, ...], tiny_model: TinyModel, loaded: list[weakref.ref[Any]]) -> None:
     """What is done to a model to run it well does not keep it alive."""
     model = engine(tiny_model(*made))
     hear(model, sound(1.0), return_timestamps="word", tokens=4)
     model.close()
     gc.collect()
-    assert loads[0]() is None
+    assert loaded[0]() is None
 
 
-def test_threads(ctc: Path, loads: list[Any]) -> None:
+def test_threads(ctc: Path, loaded: list[Any]) -> None:
     """Threads that use a new engine at once load one model, and each gets the texts of its own clips."""
     clips = [sound(seconds, seed=n) for n, seconds in enumerate(LENGTHS_S)]
     expected = [texts(hear(engine(ctc), clip)) for clip in clips]
-    loads.clear()
+    loaded.clear()
     model, start = engine(ctc), threading.Barrier(len(clips))
 
     def run(clip: Any) -> list[str]:
@@ -128,7 +113,7 @@ def test_threads(ctc: Path, loads: list[Any]) -> None:
 
     with ThreadPoolExecutor(len(clips)) as threads:
         assert list(threads.map(run, clips)) == expected
-    assert len(loads) == 1
+    assert len(loaded) == 1
 
 
 def test_preload_while_busy(ctc: Path) -> None:

@@ -14,25 +14,9 @@ import pytest
 
 import hfasr
 from hfasr import backends
-from hfasr.backends.transformers import loading
 from tests import tiny
 
 TinyModel = Callable[..., Path]
-
-
-@pytest.fixture
-def loaded(monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[Any]]:
-    """The models that are loaded during the test, without keeping them alive."""
-    models: list[weakref.ref[Any]] = []
-    load = loading.load_checkpoint
-
-    def note(*args: Any, **settings: Any) -> loading.Checkpoint:
-        checkpoint = load(*args, **settings)
-        models.append(weakref.ref(checkpoint.model))
-        return checkpoint
-
-    monkeypatch.setattr(loading, "load_checkpoint", note)
-    return models
 
 
 def test_threads_load_one_model(tiny_model: TinyModel, loaded: list[weakref.ref[Any]]) -> None:
