@@ -26,8 +26,8 @@ PUBLIC = """
 APIConnectionError APIError APIResponseError APIStatusError APITimeoutError ASRClient AllRoutesFailedError
 AsyncASRClient Attempt Audio AudioDecodeError AudioError AudioInput AudioNotFoundError AudioTooLongError AudioURLError
 AuthenticationError Backend BackendError BackendLoadError BackendNotFoundError BackendNotInstalledError BadRequestError
-DEFAULT_MODEL DeadlineExceededError EmptyAudioError EndpointGoneError HfasrError InvalidOptionError ModelLoadingError
-ModelNotHostedError NotFoundError PayloadTooLargeError PaymentRequiredError PermissionDeniedError Provenance RateLimitError RetryPolicy
+BatchAbortedError BatchError BatchItem DEFAULT_MODEL DeadlineExceededError EmptyAudioError EndpointGoneError HfasrError InvalidOptionError JournalError ModelLoadingError
+ModelNotHostedError NotFoundError PayloadTooLargeError PaymentRequiredError PermissionDeniedError Progress Provenance RateLimitError RetryPolicy
 Segment ServerError TranscribeOptions Transcript UnsupportedAudioError Word __version__
 """
 
@@ -45,6 +45,8 @@ FIELDS = {
         "retry_maybe_billed=True breaker_threshold=5 breaker_recovery=30.0"
     ),
     "Audio": "waveform sampling_rate",
+    "BatchItem": "index audio transcript=None error=None resumed=False",
+    "Progress": "n_done n_failed n_resumed n_cached n_retries n_total audio_s elapsed_s",
 }
 
 CONSTRUCTOR = (
@@ -78,6 +80,9 @@ BackendError: HfasrError
 BackendNotFoundError: BackendError LookupError
 BackendNotInstalledError: BackendError ImportError
 BackendLoadError: BackendError
+BatchError: HfasrError
+BatchAbortedError: BatchError
+JournalError: BatchError
 InvalidOptionError: HfasrError ValueError
 DeadlineExceededError: HfasrError TimeoutError
 AllRoutesFailedError: HfasrError
@@ -261,7 +266,7 @@ def test_import_loads_nothing_heavy() -> None:
 LAYERS = [
     {"_version", "errors", "formats", "wire"},
     {"types"},
-    {"audio", "grouping"},
+    {"audio", "batches", "grouping"},
     {"_hosted", "backends"},
     {"_core"},
     {"_batch"},

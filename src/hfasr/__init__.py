@@ -19,6 +19,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from ._client import DEFAULT_MODEL, ASRClient, AsyncASRClient
+    from .batches import BatchItem, Progress
     from .errors import (
         AllRoutesFailedError,
         APIConnectionError,
@@ -37,11 +38,14 @@ if TYPE_CHECKING:
         BackendNotFoundError,
         BackendNotInstalledError,
         BadRequestError,
+        BatchAbortedError,
+        BatchError,
         DeadlineExceededError,
         EmptyAudioError,
         EndpointGoneError,
         HfasrError,
         InvalidOptionError,
+        JournalError,
         ModelLoadingError,
         ModelNotHostedError,
         NotFoundError,
@@ -90,17 +94,22 @@ __all__ = [
     "BackendNotFoundError",
     "BackendNotInstalledError",
     "BadRequestError",
+    "BatchAbortedError",
+    "BatchError",
+    "BatchItem",
     "DeadlineExceededError",
     "EmptyAudioError",
     "EndpointGoneError",
     "HfasrError",
     "InvalidOptionError",
+    "JournalError",
     "ModelLoadingError",
     "ModelNotHostedError",
     "NotFoundError",
     "PayloadTooLargeError",
     "PaymentRequiredError",
     "PermissionDeniedError",
+    "Progress",
     "Provenance",
     "RateLimitError",
     "RetryPolicy",
@@ -125,13 +134,15 @@ _TYPES = {
     "Transcript",
     "Word",
 }
+_BATCHES = {"BatchItem", "Progress"}
 _CLIENT = {"ASRClient", "AsyncASRClient", "DEFAULT_MODEL"}
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'hfasr' has no attribute {name!r}")
-    module = "types" if name in _TYPES else "_client" if name in _CLIENT else "errors"
+    homes = {"types": _TYPES, "batches": _BATCHES, "_client": _CLIENT}
+    module = next((home for home, names in homes.items() if name in names), "errors")
     value = getattr(importlib.import_module(f".{module}", __name__), name)
     globals()[name] = value
     return value

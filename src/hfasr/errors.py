@@ -14,6 +14,9 @@ HfasrError
 │   ├── BackendNotFoundError (LookupError)
 │   ├── BackendNotInstalledError (ImportError)
 │   └── BackendLoadError
+├── BatchError                           a batch cannot go on; no fault of one item
+│   ├── BatchAbortedError                what fails for every item: no token, no credits, no permission
+│   └── JournalError                     the journal cannot be used or written
 ├── InvalidOptionError (ValueError)      an option's value that the engine cannot take; no route is asked for more
 ├── DeadlineExceededError (TimeoutError) time ran out inside an operation
 ├── AllRoutesFailedError                 .errors: one per route, in order
@@ -41,6 +44,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .batches import BatchItem
     from .types import Attempt
 
 __all__ = [
@@ -61,11 +65,14 @@ __all__ = [
     "BackendNotFoundError",
     "BackendNotInstalledError",
     "BadRequestError",
+    "BatchAbortedError",
+    "BatchError",
     "DeadlineExceededError",
     "EmptyAudioError",
     "EndpointGoneError",
     "HfasrError",
     "InvalidOptionError",
+    "JournalError",
     "ModelLoadingError",
     "ModelNotHostedError",
     "NotFoundError",
@@ -184,6 +191,32 @@ class BackendNotInstalledError(BackendError, ImportError):
 
 class BackendLoadError(BackendError):
     """The engine or its model could not be loaded."""
+
+
+class BatchError(HfasrError):
+    """A batch cannot go on, for a reason that lies in none of its items."""
+
+
+class BatchAbortedError(BatchError):
+    """
+    A batch was stopped, because every further item would have failed alike.
+
+    The last route refused the token (401), asked for payment (402) or denied permission (403). That error
+    is the ``__cause__``. What was under way stays out of the journal, and is sent when the batch is resumed.
+    """
+
+
+class JournalError(BatchError):
+    """The journal is no journal, is in use by another batch, or cannot be read or written."""
+
+    unwritten: tuple[BatchItem, ...]
+    """Finished items that could not be written down and were not handed out, so that they are not lost."""
+
+    def __init__(
+        self, message: str, *, unwritten: Sequence[BatchItem] = (), attempts: Sequence[Attempt] = ()
+    ) -> None:
+        super().__init__(message, attempts=attempts)
+        self.unwritten = tuple(unwritten)
 
 
 class InvalidOptionError(HfasrError, ValueError):
