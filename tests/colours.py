@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyio.from_thread import start_blocking_portal
 
-from hfasr import ASRClient, AsyncASRClient, Transcript
+from hfasr import ASRClient, AsyncASRClient, BatchItem, Transcript
 
 if TYPE_CHECKING:
     from hfasr.testing import FakeClock
@@ -34,6 +34,10 @@ class Session:
         """Call `transcribe`."""
         return self.call("transcribe", audio, **options)  # type: ignore[no-any-return]  # the client's own
 
+    def transcribe_many(self, audios: Any, **options: Any) -> Items:
+        """Call `transcribe_many`."""
+        return Items(self, self.client.transcribe_many(audios, **options))
+
     def call(self, method: str, *args: Any, **options: Any) -> Any:
         """Call any method."""
         bound = getattr(self.client, method)
@@ -42,6 +46,16 @@ class Session:
 
         async def run() -> Any:
             return await bound(*args, **options)
+
+        return self._portal.call(run)
+
+    def run(self, function: Any) -> Any:
+        """Call *function*; where the client is async, await what it returns, in the client's event loop."""
+        if self._portal is None:
+            return function()
+
+        async def run() -> Any:
+            return await function()
 
         return self._portal.call(run)
 
@@ -58,3 +72,26 @@ class Session:
             self.call("close" if self._portal is None else "aclose")
         finally:
             self._stack.close()
+
+
+class Items:
+    """A batch of one colour, iterated over and closed by plain code."""
+
+    def __init__(self, session: Session, batch: Any) -> None:
+        self._session = session
+        self.batch = batch
+
+    def __iter__(self) -> Items:
+        return self
+
+    def __next__(self) -> BatchItem:
+        try:
+            return self._session.run(  # type: ignore[no-any-return]  # the client's own
+                self.batch.__next__ if self._session.colour == "sync" else self.batch.__anext__
+            )
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def close(self) -> None:
+        """Close it."""
+        self._session.run(self.batch.close if self._session.colour == "sync" else self.batch.aclose)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import soundfile
 
+from hfasr._core import gates
 from hfasr.testing import ToneSpeech
 from tests import tiny
 from tests.colours import COLOURS, Session
@@ -36,6 +37,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
         ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path_factory.getbasetemp() / "no-token"))
+
+
+@pytest.fixture(autouse=True)
+def fresh_gates() -> None:
+    """Let no test inherit what another one's servers said of their limits: ports are used again."""
+    gates.reset()
 
 
 @pytest.fixture(params=COLOURS)

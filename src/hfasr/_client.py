@@ -12,13 +12,19 @@ from ._core.shared import Shared
 from .types import AudioInput, Backend, RetryPolicy, TranscribeOptions, Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+    from os import PathLike
     from types import TracebackType
     from typing import Unpack
 
+    from ._batch.asynchronous import AsyncBatch
+    from ._batch.blocking import Batch
+    from ._batch.settings import BatchSettings, Verify
     from ._core.clock import Clock
     from ._core.config import Channels, DialectName
     from .audio import UploadFormat
+    from .batches import Progress
+    from .cache import Cache
 
 __all__ = ["DEFAULT_MODEL", "ASRClient", "AsyncASRClient"]
 
@@ -132,6 +138,19 @@ class _Client:
         changed = {"_settings": settings, "_config": Config(**settings), "_parent": self}
         vars(made).update({**vars(self), **changed})
         return made
+
+    def _batch_settings(
+        self, audios: object, options: TranscribeOptions, *, allow_async: bool, **settings: Any
+    ) -> BatchSettings:
+        """Check everything that a batch is asked for, before anything is opened."""
+        from ._batch.settings import BatchSettings, check_inputs
+        from ._core.options import check_options
+        from ._core.routes import plan
+
+        check_inputs(audios, allow_async=allow_async)
+        check_options(options)
+        plan(self._config, options.get("model"))
+        return BatchSettings(**settings)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -251,6 +270,69 @@ class ASRClient(_Client):
         self._check_open()
         return run_sync(_transcribe(self._io, self._config, self._shared, audio, options))
 
+    @_with_options_shown
+    def transcribe_many(
+        self,
+        audios: Iterable[AudioInput],
+        /,
+        *,
+        max_concurrency: int = 8,
+        ordered: bool = True,
+        journal: str | PathLike[str] | None = None,
+        cache: Cache | str | PathLike[str] | None = None,
+        progress: bool | Callable[[Progress], object] = False,
+        verify: Verify = "stat",
+        retry_failed: bool | None = None,
+        **options: Unpack[TranscribeOptions],
+    ) -> Batch:
+        """
+        Turn many *audios* into text, several at a time.
+
+        Args:
+            audios: Any iterable of what `transcribe` takes, read lazily, in a thread of its own.
+
+            max_concurrency: Items in work at once, from 1 to 1024. Fewer requests are sent where the
+                server answers that there are too many. With an engine on this machine as *backend*, 32
+                items or more are prepared at once, which it takes in batches.
+
+            ordered: Whether items come in the order of the inputs, or as they are finished.
+
+            journal: A file to which each finished item is written before it is handed out. A batch that
+                was interrupted, and is run again with the same journal, sends only what is missing, and
+                hands out the same items. What it holds goes by the input, the model and every option.
+
+            cache: A file or object that keeps transcripts by the content of the audio, for all batches.
+
+            progress: ``True`` shows a bar on standard error; a function is called after each item.
+
+            verify: How the journal knows a file again: ``"stat"``, by path, size and modification time,
+                or ``"hash"``, by its content. Bytes and arrays always go by content, URLs by their text.
+
+            retry_failed: Whether items that failed, by the journal, are tried again; ``None``: those
+                for which that may help.
+
+            **options: Those of `transcribe`, for every item.
+
+        Returns:
+            An iterator of `BatchItem`, which is a context manager as well. A bad file is an item with an
+            error, and never ends the batch.
+
+        Raises:
+            TypeError: *audios* is one input, or an option is of the wrong type.
+            ValueError: An option is out of range.
+            BatchAbortedError: While iterating: the last route refused the token, asks for payment, or
+                cannot serve any item.
+            JournalError: While iterating: the journal cannot be used or written.
+        """
+        self._check_open()
+        from ._batch.blocking import Batch
+
+        settings = self._batch_settings(
+            audios, options, allow_async=False, max_concurrency=max_concurrency, ordered=ordered, journal=journal,
+            cache=cache, progress=progress, verify=verify, retry_failed=retry_failed,
+        )  # fmt: skip
+        return Batch(self._io, self._config, self._shared, audios, options, settings, self._check_open)
+
     def wait_until_ready(self, *, timeout: float) -> None:
         """
         Wait until the first route answers: an endpoint has scaled up, a model is loaded.
@@ -329,6 +411,31 @@ class AsyncASRClient(_Client):
         """Turn *audio* into text; see `ASRClient.transcribe`. Async files and iterables are taken, too."""
         self._check_open()
         return await _transcribe(self._io, self._config, self._shared, audio, options)
+
+    @_with_options_shown
+    def transcribe_many(
+        self,
+        audios: Iterable[AudioInput] | AsyncIterable[AudioInput],
+        /,
+        *,
+        max_concurrency: int = 8,
+        ordered: bool = True,
+        journal: str | PathLike[str] | None = None,
+        cache: Cache | str | PathLike[str] | None = None,
+        progress: bool | Callable[[Progress], object] = False,
+        verify: Verify = "stat",
+        retry_failed: bool | None = None,
+        **options: Unpack[TranscribeOptions],
+    ) -> AsyncBatch:
+        """Turn many *audios* into text; see `ASRClient.transcribe_many`. Async iterables are taken, too."""
+        self._check_open()
+        from ._batch.asynchronous import AsyncBatch
+
+        settings = self._batch_settings(
+            audios, options, allow_async=True, max_concurrency=max_concurrency, ordered=ordered, journal=journal,
+            cache=cache, progress=progress, verify=verify, retry_failed=retry_failed,
+        )  # fmt: skip
+        return AsyncBatch(self._io, self._config, self._shared, audios, options, settings, self._check_open)
 
     async def wait_until_ready(self, *, timeout: float) -> None:  # the contract's name
         """Wait until the first route answers; see `ASRClient.wait_until_ready`."""

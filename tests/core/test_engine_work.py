@@ -11,6 +11,7 @@ import pytest
 
 from hfasr import AsyncASRClient, Audio, BackendError, DeadlineExceededError, TranscribeOptions, Transcript
 from tests.colours import Session
+from tests.core.test_transport import wait_for
 
 Make = Callable[..., Session]
 
@@ -55,23 +56,42 @@ class Queue:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_abandoned_work_is_not_begun(backend: str, wav: bytes) -> None:
-    """Of many calls whose deadline ends while they wait for an engine, none is worked on afterwards."""
+    """Of many calls whose deadline ends while they wait for an engine, none reaches it afterwards."""
     engine = Queue(0.3)
+    client = AsyncASRClient(backend=engine)
 
-    async def one(asr: AsyncASRClient) -> None:
+    async def one() -> None:
         with pytest.raises(DeadlineExceededError):
-            await asr.transcribe(wav, deadline=0.2)
+            await client.transcribe(wav, deadline=0.2)
 
     async def main() -> None:
-        async with AsyncASRClient(backend=engine) as asr, anyio.create_task_group() as tasks:
+        async with client, anyio.create_task_group() as tasks:
             for _ in range(8):
-                tasks.start_soon(one, asr)
+                tasks.start_soon(one)
 
     anyio.run(main, backend=backend)
-    until = time.monotonic() + 5
-    while engine.n_refused < 7 and time.monotonic() < until:
-        time.sleep(0.02)
-    assert (engine.n_begun, engine.n_refused) == (1, 7)
+    wait_for(lambda: client._shared.gatherer._lines == {})
+    assert (engine.n_begun, engine.n_refused) == (1, 0)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_engine_that_several_clients_share(backend: str, wav: bytes) -> None:
+    """An engine that others use as well is told, when it could begin, that nobody waits any more."""
+    engine = Queue(0.3)
+
+    async def one() -> None:
+        async with AsyncASRClient(backend=engine) as asr:
+            with pytest.raises(DeadlineExceededError):
+                await asr.transcribe(wav, deadline=0.2)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(8):
+                tasks.start_soon(one)
+
+    anyio.run(main, backend=backend)
+    wait_for(lambda: engine.n_refused == 7)
+    assert engine.n_begun == 1
 
 
 def test_transcribe_is_told_about_downloads(session: Make, wav: bytes) -> None:

@@ -7,8 +7,9 @@ Written once. It awaits nothing but its `IO`, so the sync client runs it to the 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from hfasr._version import __version__
 from hfasr.audio import load
@@ -26,17 +27,36 @@ from .routes import HostedRoute, LocalRoute, Route, plan
 from .story import answered, gave_up
 
 if TYPE_CHECKING:
+    from hfasr.audio import Source
+
     from .config import Config
     from .io import IO
     from .shared import Shared
 
-__all__ = ["transcribe"]
+__all__ = ["Memory", "transcribe"]
+
+
+class Memory(Protocol):
+    """What was transcribed before: a batch's journal and cache."""
+
+    async def recall(self, call: CallContext, source: Source) -> Transcript | None:
+        """Return what *source* was transcribed as, ``None`` where that is not known."""
+        ...
+
+    async def keep(self, call: CallContext, source: Source, transcript: Transcript) -> None:
+        """Remember *transcript*."""
+        ...
 
 
 async def transcribe(
-    io: IO, config: Config, shared: Shared, audio: AudioInput, options: TranscribeOptions
+    io: IO,
+    config: Config,
+    shared: Shared,
+    audio: AudioInput,
+    options: TranscribeOptions,
+    memory: Memory | None = None,
 ) -> Transcript:
-    """Transcribe *audio*; see `ASRClient.transcribe`."""
+    """Transcribe *audio*, or take what *memory* has; see `ASRClient.transcribe`."""
     check_options(options)
     routes = plan(config, options.get("model"))
     deadline = options.get("deadline") or config.deadline
@@ -49,22 +69,31 @@ async def transcribe(
             allow_private_urls=config.allow_private_urls,
             local_only=config.local_only,
         )
+        known = None if memory is None else await memory.recall(call, source)
+        if known is not None:
+            return known
         transcript = await _over_routes(call, routes, PreparedAudio(call, source), options)
+        if memory is not None:
+            await memory.keep(call, source, transcript)
     except HfasrError as error:
         call.stamp(error)
         if error.attempts:
-            logger.warning("%s", gave_up(error))
+            logger.log(_level(memory), "%s", gave_up(error))
         raise
-    _log(transcript.provenance)
+    _log(transcript.provenance, _level(memory))
     return transcript
 
 
-def _log(origin: Provenance | None) -> None:
+def _level(memory: Memory | None) -> int:
+    return logging.WARNING if memory is None else logging.INFO  # a batch may have a million of them
+
+
+def _log(origin: Provenance | None, level: int) -> None:
     """Write one line about a call that did not go straight."""
     if origin is None:
         return
     if origin.fallback_reason is not None:
-        logger.warning("%s", answered(origin))
+        logger.log(level, "%s", answered(origin))
     elif any(attempt.error is not None for attempt in origin.attempts):
         logger.info("%s", answered(origin))  # the first route itself, after all
 

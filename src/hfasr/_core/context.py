@@ -82,6 +82,10 @@ class CallContext:
     async def sleep(self, seconds: float) -> None:
         """Pause, and count it for the next attempt."""
         await self.io.sleep(seconds)
+        self.count_wait(seconds)
+
+    def count_wait(self, seconds: float) -> None:
+        """Count a pause that was made elsewhere for the next attempt."""
         self._waited += seconds
 
     # Log

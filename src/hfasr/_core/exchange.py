@@ -17,17 +17,22 @@ from hfasr.errors import (
     APITimeoutError,
     AuthenticationError,
     HfasrError,
+    ModelLoadingError,
     NotFoundError,
 )
 
 from .context import user_agent
+from .gates import gate_of
 from .http import Reach
+from .limiter import Outcome
 
 if TYPE_CHECKING:
     from hfasr._hosted.dialect import Failure, Server
     from hfasr.wire import Request, Response
 
     from .context import CallContext
+    from .gates import Gate
+    from .limiter import Ticket
     from .routes import HostedRoute
 
 __all__ = ["Exchange"]
@@ -60,19 +65,40 @@ class Exchange:
         """
         request = replace(request, headers={**request.headers, **await self._headers(server)})
         for _ in range(_MAX_REDIRECTS + 1):
-            response = await self._send_once(request)
+            response = await self._send_once(request, server)
             if response.status_code not in {301, 302, 303, 307, 308}:
                 return response
             request = self._redirected(request, response)
         raise APIConnectionError(f"{server.name} redirects in circles; correct the address", permanent=True)
 
-    async def _send_once(self, request: Request) -> Response:
-        call, began = self._call, self._call.io.clock.now()
+    async def _send_once(self, request: Request, server: Server) -> Response:
+        call = self._call
         left = self.left()
         if left is not None and left <= 0:
             raise APITimeoutError("the time for this route was used up before the request could be sent")
+        gate, longest = gate_of(request.url, call.io.clock), call.config.retry.max_retry_after
+        ticket = await self._enter(gate, longest)
+        answer: Response | None = None
+        outcome = Outcome.UNKNOWN
         try:
-            response = await call.io.send(request, timeout=call.config.timeout, expires_in=left, reach=_REACH)
+            answer = response = await self._send_now(request)
+            outcome = self._outcome(response, server)
+            return response
+        finally:
+            gate.leave(ticket, outcome, response=answer, longest=longest)
+
+    async def _enter(self, gate: Gate, longest: float) -> Ticket:
+        """Wait for this request's turn at its server."""
+        call, began = self._call, self._call.io.clock.now()
+        try:
+            return await gate.enter(call.io, self._route.name, expires=self._expires, longest=longest)
+        finally:
+            call.count_wait(call.io.clock.now() - began)
+
+    async def _send_now(self, request: Request) -> Response:
+        call, began = self._call, self._call.io.clock.now()
+        try:
+            response = await call.io.send(request, timeout=call.config.timeout, expires_in=self.left(), reach=_REACH)
         except HfasrError as error:
             self._hide_token(error)
             status = getattr(error, "status_code", None)
@@ -81,6 +107,18 @@ class Exchange:
         found = self._without_token(request_id(response))
         call.record(self._route.name, began, status=response.status_code, error=None, request_id=found)
         return response
+
+    def _outcome(self, response: Response, server: Server) -> Outcome:
+        """Say what *response* means for the server's load."""
+        status = response.status_code
+        if status == 429:
+            return Outcome.LIMITED
+        if status == 503:  # a model that is loading says nothing of the others
+            failure = diagnose(response, server, wall=self._call.io.clock.wall(), duration=None)
+            return Outcome.UNKNOWN if isinstance(failure.error, ModelLoadingError) else Outcome.OVERLOADED
+        if status in {408, 504}:
+            return Outcome.OVERLOADED
+        return Outcome.ACCEPTED if status < 500 else Outcome.UNKNOWN
 
     def failed(self, error: HfasrError) -> None:
         """Name *error* in the attempt that was just recorded as answered, and hide the token in it."""

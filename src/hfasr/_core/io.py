@@ -8,19 +8,28 @@ loop, and it works inside a running one. `AsyncIO` runs on asyncio and on trio, 
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from .bells import TaskBell, ThreadBell
+
 if TYPE_CHECKING:
+    from anyio import CapacityLimiter
+    from anyio.lowlevel import RunVar
+
     from hfasr.wire import Request, Response
 
+    from .bells import Bell
     from .clock import Clock
     from .http import AsyncHTTP, BlockingHTTP, Reach
 
 __all__ = ["IO", "AsyncIO", "BlockingIO", "run_sync"]
 
 T = TypeVar("T")
+
+_MAX_WAITING = 128  # calls in line for engines, each with a thread: four full batches
 
 
 class IO(Protocol):
@@ -55,8 +64,25 @@ class IO(Protocol):
         """Pause."""
         ...
 
-    async def offload(self, fn: Callable[[], T], /, *, abandon: bool = False) -> T:
-        """Run blocking work off the event loop; *abandon* it, if need be, when cancelled."""
+    def bell(self) -> Bell:
+        """Return a bell that this call can hear."""
+        ...
+
+    async def hear(self, bell: Bell, seconds: float | None) -> None:
+        """Wait until *bell* rings, or *seconds* have truly passed."""
+        ...
+
+    async def offload(self, fn: Callable[[], T], /, *, abandon: bool = False, waits: bool = False) -> T:
+        """
+        Run blocking work off the event loop.
+
+        Args:
+            fn: The work.
+
+            abandon: Whether it may be left behind when the call is cancelled.
+
+            waits: Whether it may wait long for a turn, and so must not take the threads of other work.
+        """
         ...
 
     async def wait(self, awaitable: Awaitable[T], /, *, expires_in: float | None) -> T:
@@ -100,7 +126,14 @@ class BlockingIO:
     async def sleep(self, seconds: float) -> None:
         time.sleep(self.clock.pause(seconds))  # noqa: ASYNC251  # this colour blocks
 
-    async def offload(self, fn: Callable[[], T], /, *, abandon: bool = False) -> T:  # noqa: ARG002  # the protocol's
+    def bell(self) -> Bell:
+        return ThreadBell()
+
+    async def hear(self, bell: Bell, seconds: float | None) -> None:
+        assert isinstance(bell, ThreadBell)
+        bell.wait(seconds)
+
+    async def offload(self, fn: Callable[[], T], /, *, abandon: bool = False, waits: bool = False) -> T:  # noqa: ARG002  # the protocol's
         return fn()
 
     async def wait(self, awaitable: Awaitable[T], /, *, expires_in: float | None) -> T:  # noqa: ARG002  # the protocol's
@@ -135,10 +168,18 @@ class AsyncIO:
 
         await anyio.sleep(self.clock.pause(seconds))
 
-    async def offload(self, fn: Callable[[], T], /, *, abandon: bool = False) -> T:
+    def bell(self) -> Bell:
+        return TaskBell()
+
+    async def hear(self, bell: Bell, seconds: float | None) -> None:
+        assert isinstance(bell, TaskBell)
+        await bell.wait(seconds)
+
+    async def offload(self, fn: Callable[[], T], /, *, abandon: bool = False, waits: bool = False) -> T:
         import anyio.to_thread
 
-        return await anyio.to_thread.run_sync(fn, abandon_on_cancel=abandon)
+        limiter = _waiting_room() if waits else None
+        return await anyio.to_thread.run_sync(fn, abandon_on_cancel=abandon, limiter=limiter)
 
     async def finish(self, fn: Callable[[], object], /) -> None:
         """Run blocking work off the event loop to its end, also in a task that was cancelled."""
@@ -177,3 +218,21 @@ class AsyncIO:
             anyio.from_thread.check_cancelled()
         except RuntimeError:
             return  # on the event loop's own thread: small work is done there, and the next await will tell
+
+
+def _waiting_room() -> CapacityLimiter:
+    """Return what bounds the threads of this event loop that wait for a turn: anyio's own 40 are for work."""
+    import anyio
+
+    room = _room_of_the_loop().get(None)
+    if room is None:
+        room = anyio.CapacityLimiter(_MAX_WAITING)
+        _room_of_the_loop().set(room)
+    return room
+
+
+@functools.cache
+def _room_of_the_loop() -> RunVar[CapacityLimiter]:
+    from anyio.lowlevel import RunVar
+
+    return RunVar("hfasr_waiting_room")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from hfasr.backends import accepted
+from hfasr.backends._leases import identity
 from hfasr.errors import AudioTooLongError, BackendError, BackendLoadError, HfasrError
 from hfasr.types import Audio, Backend, TranscribeOptions, Transcript
 
+from .gather import NobodyWaits, Seat
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypeVar
 
     from .context import CallContext
@@ -37,14 +41,14 @@ async def load_ahead(call: CallContext, route: LocalRoute) -> None:
         BackendError: It cannot be found or loaded.
     """
     download = not call.config.local_only
-    await call.io.offload(lambda: _load(call, route, {"download": download}), abandon=True)
+    await call.io.offload(lambda: _load(call, route, {"download": download}), abandon=True, waits=True)
 
 
 async def run_locally(
     call: CallContext, route: LocalRoute, options: TranscribeOptions, audio: PreparedAudio, window: float | None
 ) -> LocalAnswer:
     """
-    Transcribe with *route*'s engine, within *window* seconds.
+    Transcribe with *route*'s engine, within *window* seconds; together with other calls that wait for it.
 
     A running engine cannot be interrupted: the async call leaves it behind in its thread and goes
     on in time, the sync call goes on as soon as the engine returns. So it is with loading; what was
@@ -61,17 +65,20 @@ async def run_locally(
 
     given_up = False
 
-    def check_wanted() -> None:
-        # In the engine's thread: nobody may be waiting any more, or no longer for this route.
-        if given_up or (expires is not None and clock.now() >= expires):
-            raise _late(call, route, loaded=loading is not None)
+    def time_left() -> float:
+        # In any thread: nobody may be waiting any more, or no longer for this route.
+        if given_up:
+            return 0.0
+        return math.inf if expires is None else expires - clock.now()
 
     async def in_time(work: Callable[[], T]) -> T:
         nonlocal given_up
         left = None if expires is None else max(0.0, expires - clock.now())
         done_in_time = False
         try:
-            done = await call.io.within(left, call.io.offload(work, abandon=True))
+            done = await call.io.within(left, call.io.offload(work, abandon=True, waits=True))
+        except NobodyWaits:
+            raise _late(call, route, loaded=True) from None
         except TimeoutError as error:
             if isinstance(error, HfasrError):
                 raise
@@ -82,18 +89,20 @@ async def run_locally(
             given_up = not done_in_time  # also where the call was cancelled
         return done
 
-    def check_time() -> None:
-        if expires is not None and clock.now() >= expires:
-            raise _late(call, route, loaded=loading is not None)
-
     try:
         how: dict[str, object] = {"download": call.may_download, "language": options.get("language")}
         engine, took = await in_time(lambda: _load(call, route, how))
-        check_time()
+        if time_left() <= 0:
+            raise _late(call, route, loaded=False)
         loading = took
         decoded = await audio.waveform(_rate(engine), engine.max_duration_s)
-        how = {"check": check_wanted, "download": call.may_download}
-        answer = await in_time(lambda: _run(engine, decoded.audio, options, how))
+        alike = identity(dict(options)), call.may_download
+        seat: Seat[LocalAnswer] = Seat(decoded.audio, alike, time_left, call.io.check_cancelled)
+
+        def run(clips: Sequence[Audio], check: Callable[[], None]) -> list[LocalAnswer]:
+            return _run(engine, clips, options, {"check": check, "download": call.may_download})
+
+        answer = await in_time(lambda: call.shared.gatherer.run(engine, seat, run))
         if call.expired():  # what came after the route's share, but in time for the call, is not thrown away
             raise _late(call, route, loaded=True)
     except AudioTooLongError:
@@ -139,15 +148,19 @@ def _rate(engine: Backend) -> int:
     return rate
 
 
-def _run(engine: Backend, audio: Audio, options: TranscribeOptions, how: Mapping[str, object]) -> LocalAnswer:
+def _run(
+    engine: Backend, clips: Sequence[Audio], options: TranscribeOptions, how: Mapping[str, object]
+) -> list[LocalAnswer]:
     def run() -> tuple[object, str | None, str | None]:
         transcribe: Callable[..., object] = engine.transcribe
-        transcripts = transcribe([audio], options, **accepted(transcribe, how))
+        transcripts = transcribe(list(clips), options, **accepted(transcribe, how))
         return transcripts, _said(engine, "model"), _said(engine, "revision")
 
     transcripts, model, revision = _typed(f"{engine.name} failed", run)
-    if isinstance(transcripts, list | tuple) and len(transcripts) == 1 and isinstance(transcripts[0], Transcript):
-        return LocalAnswer(transcripts[0], model, revision)
+    if isinstance(transcripts, list | tuple) and len(transcripts) == len(clips):
+        answers = [LocalAnswer(each, model, revision) for each in transcripts if isinstance(each, Transcript)]
+        if len(answers) == len(clips):
+            return answers
     raise BackendError(f"{engine.name} must return a list of one Transcript per clip; it is at fault, not the audio")
 
 

@@ -11,10 +11,12 @@ which changes its address in between (DNS rebinding) gains nothing.
 from __future__ import annotations
 
 import ipaddress
+import select
 import socket
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import anyio
@@ -23,6 +25,7 @@ import httpcore
 from hfasr.audio.addresses import is_public
 from hfasr.errors import AudioURLError
 
+from .cancel import CANCEL
 from .expiry import EXPIRES
 
 __all__ = ["AsyncBackend", "BlockingBackend"]
@@ -47,15 +50,19 @@ class _ClampedStream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _clamp(timeout, httpcore.ReadTimeout))
+        timeout, cancel = _clamp(timeout, httpcore.ReadTimeout), CANCEL.get()
+        with nullcontext() if cancel is None else cancel.watching(self._stream):
+            return self._stream.read(max_bytes, timeout)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if EXPIRES.get() is None:
-            self._stream.write(buffer, timeout)
-            return
-        for start in range(0, len(buffer), _WRITE_BYTES):
-            piece = buffer[start : start + _WRITE_BYTES]
-            self._stream.write(piece, _clamp(timeout, httpcore.WriteTimeout))
+        cancel = CANCEL.get()
+        with nullcontext() if cancel is None else cancel.watching(self._stream):
+            if EXPIRES.get() is None:
+                self._stream.write(buffer, timeout)
+                return
+            for start in range(0, len(buffer), _WRITE_BYTES):
+                piece = buffer[start : start + _WRITE_BYTES]
+                self._stream.write(piece, _clamp(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -105,6 +112,7 @@ class _ShieldedStream(httpcore.AsyncNetworkStream):
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
+        self._socket = stream.get_extra_info("socket")  # anyio works out every attribute of it each time
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return await self._stream.read(max_bytes, timeout)
@@ -126,6 +134,10 @@ class _ShieldedStream(httpcore.AsyncNetworkStream):
             raise
 
     def get_extra_info(self, info: str) -> Any:
+        if info == "socket":
+            return self._socket
+        if info == "is_readable" and self._socket is not None:
+            return _is_readable(self._socket)
         return self._stream.get_extra_info(info)
 
 
@@ -166,6 +178,19 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
             else:
                 return _ShieldedStream(stream)
         raise last
+
+
+def _is_readable(sock: Any) -> bool:
+    """Tell whether bytes or an end wait to be read: a server that has left an idle connection."""
+    try:
+        number = sock.fileno()
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(number, select.POLLIN)
+            return bool(poll.poll(0))
+        return bool(select.select([number], [], [], 0)[0])
+    except (OSError, ValueError):  # closed
+        return True
 
 
 def _resolve(host: str, port: int, timeout: float | None) -> list[str]:

@@ -21,6 +21,7 @@ import httpx
 
 from hfasr.errors import APIConnectionError, AudioURLError
 
+from .connections import AsyncConnections, Connections
 from .network import AsyncBackend, BlockingBackend
 
 if TYPE_CHECKING:
@@ -76,9 +77,9 @@ class _Choice:
 
     def _make(self, address: str | None, url: httpx.URL) -> Any:
         straight, http_proxy, socks_proxy = self._kinds
-        settings = {**_LIMITS, "ssl_context": self._ssl_context, "network_backend": self._backend}
         if address is None:
-            return straight(**settings)
+            return straight(self._ssl_context, self._backend)
+        settings = {**_LIMITS, "ssl_context": self._ssl_context, "network_backend": self._backend}
         if self._guarded:
             raise AudioURLError(
                 f"{url.host} would be fetched through a proxy, where its address cannot be checked; "
@@ -168,7 +169,7 @@ class _AsyncStream(httpx.AsyncByteStream):
 
 class _Transport(httpx.BaseTransport):
     def __init__(self, *, guarded: bool) -> None:
-        kinds = (httpcore.ConnectionPool, httpcore.HTTPProxy, httpcore.SOCKSProxy)
+        kinds = (Connections, httpcore.HTTPProxy, httpcore.SOCKSProxy)
         self._choice = _Choice(kinds, BlockingBackend(guarded=guarded), guarded=guarded)
         self._lock = threading.Lock()
 
@@ -189,7 +190,7 @@ class _Transport(httpx.BaseTransport):
 
 class _AsyncTransport(httpx.AsyncBaseTransport):
     def __init__(self, *, guarded: bool) -> None:
-        kinds = (httpcore.AsyncConnectionPool, httpcore.AsyncHTTPProxy, httpcore.AsyncSOCKSProxy)
+        kinds = (AsyncConnections, httpcore.AsyncHTTPProxy, httpcore.AsyncSOCKSProxy)
         self._choice = _Choice(kinds, AsyncBackend(guarded=guarded), guarded=guarded)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

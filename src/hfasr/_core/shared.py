@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from hfasr.errors import AuthenticationError, BackendError
 
 from .breaker import Breaker
+from .gather import Gatherer
 
 if TYPE_CHECKING:
     from hfasr._hosted.dialect import Ask, Form, Server
     from hfasr.types import Backend
 
+    from .local import LocalAnswer
     from .routes import LocalRoute
 
 __all__ = ["Shared"]
@@ -23,7 +25,7 @@ _MAX_LEARNED = 512
 
 class Shared:
     """
-    Engines that are loaded, the token that was found, what servers taught, and which routes fail.
+    Engines that are loaded and the lines before them, the token that was found, what servers taught, which routes fail.
 
     Safe from many threads: what is learned twice is learned alike.
     """
@@ -32,6 +34,7 @@ class Shared:
         self.dialects: dict[str, tuple[str, str | None]] = {}
         self.known_token: str | None = None
         self.breaker = Breaker()
+        self.gatherer: Gatherer[LocalAnswer] = Gatherer()
         self._forms: dict[tuple[str, str | None, str], Form] = {}
         self._engines: dict[tuple[str | None, ...], Backend] = {}
         self._closed = False

@@ -1,0 +1,1 @@
+"""Many inputs at once: the runner, its journal, and what they share."""

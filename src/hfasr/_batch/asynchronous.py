@@ -1,0 +1,288 @@
+"""The async client's batch: an iterator, and the one task that hosts its workers."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import AsyncIterable, Iterable
+from typing import TYPE_CHECKING, Any, Self
+
+from hfasr._core.cancel import Cancel, Cancelled, StoppableAsyncIO
+from hfasr.errors import BatchError, JournalError
+
+from .inputs import pieces
+from .opening import Opened, n_workers, window
+from .outlet import Outlet
+from .progress import reporter
+from .tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from hfasr._core.config import Config
+    from hfasr._core.io import AsyncIO
+    from hfasr._core.shared import Shared
+    from hfasr.batches import BatchItem
+    from hfasr.types import AudioInput, TranscribeOptions
+
+    from .settings import BatchSettings
+
+    Inputs = Iterable[AudioInput] | AsyncIterable[AudioInput]
+
+__all__ = ["AsyncBatch"]
+
+
+class AsyncBatch:
+    """
+    Finished items of a batch, one by one; an async iterator and an async context manager.
+
+    No async generator: its workers live in one task of its own, so that leaving the loop half-way
+    cancels them, on asyncio and on trio. Nothing begins before the first item is asked for.
+
+    Args: see `Batch`; the inputs may be an async iterable.
+    """
+
+    def __init__(
+        self,
+        io: AsyncIO,
+        config: Config,
+        shared: Shared,
+        audios: Inputs,
+        options: TranscribeOptions,
+        settings: BatchSettings,
+        check_open: Callable[[], None],
+    ) -> None:
+        self._run = _Run(io, config, shared, audios, options, settings, check_open)
+        self._tally = Tally(len(audios) if hasattr(audios, "__len__") else None)
+        self._settings = settings
+        self._report: Any = None
+        self._finalizer = weakref.finalize(self, self._run.abandon)
+        self._finalizer.atexit = False  # the loop has ended by then, and the task with it
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> BatchItem:
+        if self._report is None:
+            self._report = reporter(self._settings.progress)
+        try:
+            item = await self._run.next()
+            if item is not None:
+                self._report(self._tally.add(item))
+        except Exception:
+            await self.aclose()
+            raise
+        if item is None:
+            await self.aclose()
+            raise StopAsyncIteration
+        return item
+
+    async def aclose(self) -> None:
+        """Cancel what is under way, and close the journal. May be called twice."""
+        self._finalizer.detach()
+        await self._run.close()
+        if self._report is not None:
+            self._report.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class _Run:
+    """The tasks, and what they share. Knows nothing of the iterator, which may be forgotten."""
+
+    def __init__(
+        self,
+        io: AsyncIO,
+        config: Config,
+        shared: Shared,
+        audios: Inputs,
+        options: TranscribeOptions,
+        settings: BatchSettings,
+        check_open: Callable[[], None],
+    ) -> None:
+        self._client_io = io
+        self._make_opened = lambda: Opened(config, shared, options, settings)
+        self._opened: Opened | None = None
+        self._audios: Inputs | None = audios
+        self._check_open = check_open
+        self._n_workers = n_workers(config, settings)
+        self._outlet = Outlet(ordered=settings.ordered, window=window(config, settings))
+        self._n_pending = 0  # items in work, or on their way to the disk
+        self._fed = False
+        self._inputs_error: BaseException | None = None
+        self._failure: BaseException | None = None
+        self._unwritten: list[BatchItem] = []
+        self._loop: Any = None
+        self._host: object = None  # asyncio keeps only weak references to its tasks
+        self._waiting = False
+        self._closed = False
+
+    async def next(self) -> BatchItem | None:
+        """Return the next item, ``None`` at the end; start the host where that has not been done."""
+        if self._closed:
+            return None
+        if self._waiting:
+            raise RuntimeError("this batch is already being iterated over in another task")
+        self._waiting = True
+        try:
+            if self._host is None:
+                await self._start()
+            return await self._next()
+        finally:
+            self._waiting = False
+
+    async def _next(self) -> BatchItem | None:
+        import anyio
+
+        while (item := self._outlet.pop()) is None:
+            if self._failure is not None and not self._n_pending:
+                if isinstance(self._failure, JournalError):
+                    self._failure.unwritten = tuple(self._unwritten)
+                raise self._failure
+            if self._fed and self._outlet.is_empty:
+                if self._inputs_error is not None:
+                    raise self._inputs_error
+                return None
+            self._news = anyio.Event()
+            await self._news.wait()
+        self._room.set()
+        return item
+
+    async def _start(self) -> None:
+        import anyio
+
+        from hfasr._core.loops import Loop
+
+        self._cancel = Cancel()
+        self._io = StoppableAsyncIO(self._client_io, self._cancel)
+        self._news, self._room, self._ended = anyio.Event(), anyio.Event(), anyio.Event()
+        self._scope, self._feeding = anyio.CancelScope(), anyio.CancelScope()
+        self._loop = Loop()
+        self._host = self._loop.spawn(self._host_workers, "hfasr-batch")
+
+    async def close(self) -> None:
+        import anyio
+
+        self._closed = True
+        if self._host is None:
+            return
+        self._cancel.stop()
+        self._scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await self._ended.wait()
+
+    def abandon(self) -> None:
+        """Cancel everything; the iterator was forgotten, perhaps in another thread."""
+        self._closed = True
+        if self._loop is not None:
+            self._loop.call_soon(self._scope.cancel)
+
+    # The tasks
+
+    async def _host_workers(self) -> None:
+        """Open, work, close. Catches everything: what a system task of trio raises ends trio."""
+        import anyio
+
+        try:
+            with self._scope:
+                await self._client_io.offload(self._open)
+                send, receive = anyio.create_memory_object_stream[Any](0)
+                async with anyio.create_task_group() as tasks:
+                    with receive:
+                        for _ in range(self._n_workers):
+                            tasks.start_soon(self._labour, receive.clone())
+                    await self._feed(send)
+        except Exception as error:  # noqa: BLE001  # raised to the caller
+            self._fail(error)
+        finally:
+            await self._finish()
+
+    def _open(self) -> None:
+        self._opened = self._make_opened()  # kept here: a cancelled task would lose what its thread returns
+
+    async def _finish(self) -> None:
+        try:
+            if self._opened is not None:
+                await self._client_io.finish(self._opened.close)
+        except Exception as error:  # noqa: BLE001  # raised to the caller
+            self._fail(error)
+        finally:
+            self._n_pending = 0
+            if self._failure is None and not (self._fed and self._outlet.all_finished):
+                self._failure = BatchError("the batch was cancelled before its last item; run it again")
+            self._outlet.release()
+            self._news.set()
+            self._ended.set()
+
+    async def _feed(self, send: Any) -> None:
+        import anyio
+
+        audios, self._audios = self._audios, None
+        assert audios is not None
+        with send, self._feeding:
+            try:
+                async with contextlib.aclosing(pieces(audios, self._loop)) as source:
+                    async for audio in source:
+                        await send.send((self._outlet.take(), audio))
+                        while not self._outlet.has_room:
+                            self._room = anyio.Event()
+                            await self._room.wait()
+            except Exception as error:  # noqa: BLE001  # the caller's iterable's; raised to the caller
+                self._inputs_error = error
+            self._fed = True
+            self._news.set()
+
+    async def _labour(self, receive: Any) -> None:
+        assert self._opened is not None
+        job, journal = self._opened.job, self._opened.journal
+        with receive:
+            async for index, audio in receive:
+                self._n_pending += 1
+                try:
+                    self._check_open()
+                    item, key = await job.settle(self._io, index, audio)
+                except Cancelled:
+                    self._done(None)
+                    return
+                except Exception as error:  # noqa: BLE001  # raised to the caller
+                    self._fail(error)
+                    self._done(None)
+                    return
+                if key is None or journal is None:
+                    self._done(item)
+                else:
+                    journal.append(key, item, lambda error, item=item: self._written(item, error))
+
+    def _written(self, item: BatchItem, error: JournalError | None) -> None:
+        """Give out what is on the disk. In the journal's thread."""
+        self._loop.call_soon(lambda: self._on_disk(item, error))
+
+    def _on_disk(self, item: BatchItem, error: JournalError | None) -> None:
+        if error is None:
+            self._done(item)
+            return
+        self._unwritten.append(item)
+        self._fail(error)
+        self._done(None)
+
+    def _done(self, item: BatchItem | None) -> None:
+        self._n_pending -= 1
+        if item is not None:
+            self._outlet.put(item)
+        if self._failure is not None and not self._n_pending:
+            self._outlet.release()
+        self._news.set()
+
+    def _fail(self, error: BaseException) -> None:
+        """End the batch with *error*, after what is on the wire."""
+        if self._failure is None:
+            self._failure = error
+        self._cancel.stop()
+        self._feeding.cancel()

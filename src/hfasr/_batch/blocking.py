@@ -1,0 +1,280 @@
+"""The sync client's batch: an iterator, and the threads behind it."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Any, Self
+
+from hfasr._core.cancel import CANCEL, Cancel, Cancelled, StoppableBlockingIO
+from hfasr._core.io import BlockingIO, run_sync
+from hfasr.errors import JournalError
+
+from .opening import Opened, n_workers, window
+from .outlet import Outlet
+from .progress import reporter
+from .tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
+    from hfasr._core.config import Config
+    from hfasr._core.shared import Shared
+    from hfasr.batches import BatchItem
+    from hfasr.types import AudioInput, TranscribeOptions
+
+    from .settings import BatchSettings
+
+__all__ = ["Batch"]
+
+
+class Batch:
+    """
+    Finished items of a batch, one by one; an iterator and a context manager.
+
+    Nothing begins before the first item is asked for. Leave it half-way with ``break`` in a ``with``
+    block, or call `close`: requests under way are cut off, and no thread is left.
+
+    Args:
+        io: The client's.
+
+        config: Its settings.
+
+        shared: What its calls share.
+
+        audios: The inputs, read from a thread of the batch's own, and no further than need be.
+
+        options: Of each call.
+
+        settings: Of the batch.
+
+        check_open: Raises where the client has been closed.
+    """
+
+    def __init__(
+        self,
+        io: BlockingIO,
+        config: Config,
+        shared: Shared,
+        audios: Iterable[AudioInput],
+        options: TranscribeOptions,
+        settings: BatchSettings,
+        check_open: Callable[[], None],
+    ) -> None:
+        self._run = _Run(io, config, shared, audios, options, settings, check_open)
+        self._tally = Tally(len(audios) if hasattr(audios, "__len__") else None)
+        self._settings = settings
+        self._report: Any = None
+        self._finalizer = weakref.finalize(self, _Run.abandon, self._run)
+        self._finalizer.atexit = False  # the threads are daemons, and no more can be started by then
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> BatchItem:
+        if self._report is None:
+            self._report = reporter(self._settings.progress)
+        try:
+            item = self._run.next()
+        except BaseException:
+            self.close()
+            raise
+        if item is None:
+            self.close()
+            raise StopIteration
+        self._report(self._tally.add(item))
+        return item
+
+    def close(self) -> None:
+        """Stop, wait for what cannot be cut off, and close the journal. May be called twice."""
+        self._finalizer.detach()
+        self._run.close()
+        if self._report is not None:
+            self._report.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Run:
+    """The threads, and what they share. Knows nothing of the iterator, which may be forgotten."""
+
+    def __init__(
+        self,
+        io: BlockingIO,
+        config: Config,
+        shared: Shared,
+        audios: Iterable[AudioInput],
+        options: TranscribeOptions,
+        settings: BatchSettings,
+        check_open: Callable[[], None],
+    ) -> None:
+        self._cancel = Cancel()
+        self._io = StoppableBlockingIO(io, self._cancel)
+        self._open = lambda: Opened(config, shared, options, settings)
+        self._opened: Opened | None = None
+        self._audios: Iterable[AudioInput] | None = audios
+        self._check_open = check_open
+        self._n_workers = n_workers(config, settings)
+        self._outlet = Outlet(ordered=settings.ordered, window=window(config, settings))
+        self._inputs: deque[tuple[int, AudioInput]] = deque()
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)  # the feeder waits for it,
+        self._work = threading.Condition(self._lock)  # workers for this,
+        self._news = threading.Condition(self._lock)  # and the caller for this
+        self._threads: list[threading.Thread] = []
+        self._n_idle = 0
+        self._n_pending = 0  # items in work, or on their way to the disk
+        self._fed = False  # no more inputs come
+        self._inputs_error: BaseException | None = None  # raised once the inputs before it are done
+        self._failure: BaseException | None = None  # raised once what is in work is done
+        self._unwritten: list[BatchItem] = []
+        self._closed = False
+
+    # For the caller
+
+    def next(self) -> BatchItem | None:
+        """Return the next item, ``None`` at the end; start the threads where that has not been done."""
+        if self._closed:
+            return None
+        if self._opened is None:
+            self._opened = self._open()
+            self._start(self._feed, "hfasr-batch-feed")
+        with self._lock:
+            while (item := self._outlet.pop()) is None:
+                if self._failure is not None and not self._n_pending:
+                    raise self._told(self._failure)
+                if self._fed and self._outlet.is_empty:
+                    if self._inputs_error is not None:
+                        raise self._inputs_error
+                    return None
+                self._news.wait()
+            self._room.notify()
+        return item
+
+    def close(self) -> None:
+        with self._lock:
+            already, self._closed = self._closed, True
+            self._stop()
+        self._cancel.cut()
+        if already:
+            return
+        for thread in self._threads[1:]:
+            thread.join()
+        # The first one reads the inputs: it may be waiting in the caller's own code, for ever.
+        for thread in self._threads[:1]:
+            thread.join(0.1)
+        if self._opened is not None:
+            self._opened.close()
+
+    @staticmethod
+    def abandon(run: _Run) -> None:
+        """Close *run*, whose iterator was forgotten, without holding up whoever forgot it."""
+        run._cancel.cut()
+        threading.Thread(target=run.close, name="hfasr-batch-close", daemon=True).start()
+
+    # The threads
+
+    def _start(self, target: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _feed(self) -> None:
+        try:
+            audios, self._audios = self._audios, None
+            assert audios is not None
+            for audio in audios:
+                with self._lock:
+                    self._inputs.append((self._outlet.take(), audio))
+                    self._work.notify()
+                    if self._n_idle < len(self._inputs) and len(self._threads) <= self._n_workers:
+                        self._start(self._labour, f"hfasr-batch-{len(self._threads)}")
+                    while not self._outlet.has_room and not self._stopping:
+                        self._room.wait()
+                    if self._stopping:
+                        return
+        except BaseException as error:  # noqa: BLE001  # the caller's iterable's; raised to the caller
+            self._inputs_error = error
+        finally:
+            with self._lock:
+                self._fed = True
+                self._work.notify_all()
+                self._news.notify()
+
+    def _labour(self) -> None:
+        CANCEL.set(self._cancel)
+        while (taken := self._take()) is not None:
+            try:
+                self._check_open()
+                assert self._opened is not None
+                item, key = run_sync(self._opened.job.settle(self._io, *taken))
+            except Cancelled:
+                self._done(None)
+                return
+            except BaseException as error:  # noqa: BLE001  # raised to the caller
+                self._fail(error)
+                self._done(None)
+                return
+            if key is None or self._opened.journal is None:
+                self._done(item)
+            else:
+                self._opened.journal.append(key, item, lambda error, item=item: self._written(item, error))
+
+    def _take(self) -> tuple[int, AudioInput] | None:
+        with self._lock:
+            self._n_idle += 1
+            while not self._inputs and not self._fed and not self._stopping:
+                self._work.wait()
+            self._n_idle -= 1
+            if not self._inputs or self._stopping:
+                return None
+            self._n_pending += 1
+            return self._inputs.popleft()
+
+    def _written(self, item: BatchItem, error: JournalError | None) -> None:
+        """Give out what is on the disk. In the journal's thread."""
+        if error is None:
+            self._done(item)
+            return
+        self._unwritten.append(item)
+        self._fail(error)
+        self._done(None)
+
+    def _done(self, item: BatchItem | None) -> None:
+        with self._lock:
+            self._n_pending -= 1
+            if item is not None:
+                self._outlet.put(item)
+            if self._failure is not None and not self._n_pending:
+                self._outlet.release()
+            self._news.notify()
+
+    @property
+    def _stopping(self) -> bool:
+        return self._cancel.stopped.is_set()
+
+    def _stop(self) -> None:
+        self._cancel.stop()
+        self._room.notify_all()
+        self._work.notify_all()
+        self._news.notify_all()
+
+    def _fail(self, error: BaseException) -> None:
+        """End the batch with *error*, after what is on the wire."""
+        with self._lock:
+            if self._failure is None:
+                self._failure = error
+            self._stop()
+
+    def _told(self, failure: BaseException) -> BaseException:
+        if isinstance(failure, JournalError):
+            failure.unwritten = tuple(self._unwritten)
+        return failure

@@ -1,0 +1,225 @@
+"""One item of a batch: what is known of it already, the call, and what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from hfasr._core.call import transcribe
+from hfasr.batches import BatchItem
+from hfasr.errors import (
+    AllRoutesFailedError,
+    AuthenticationError,
+    BackendNotFoundError,
+    BackendNotInstalledError,
+    BatchAbortedError,
+    EndpointGoneError,
+    HfasrError,
+    InvalidOptionError,
+    ModelNotHostedError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+)
+from hfasr.types import Attempt
+
+from .keys import content_key, path_key, url_key
+from .records import is_permanent
+from .tally import CACHE_ROUTE
+
+if TYPE_CHECKING:
+    from hfasr._core.config import Config
+    from hfasr._core.context import CallContext
+    from hfasr._core.io import IO
+    from hfasr._core.shared import Shared
+    from hfasr.audio import Source
+    from hfasr.cache import Cache
+    from hfasr.types import AudioInput, TranscribeOptions, Transcript
+
+    from .journal import Entry, Journal
+    from .settings import Verify
+
+__all__ = ["Job", "Settled"]
+
+logger = logging.getLogger("hfasr")
+
+_FATAL = (
+    AuthenticationError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    EndpointGoneError,
+    ModelNotHostedError,
+    BackendNotFoundError,
+    BackendNotInstalledError,
+    InvalidOptionError,
+)
+"""Of the last route: they say nothing of the item, so every further one would end alike."""
+
+
+class Settled(NamedTuple):
+    """A finished item, and the key under which the journal is to keep it."""
+
+    item: BatchItem
+    key: str | None
+    """``None``: it is not to be written."""
+
+
+class _KnownError(Exception):  # noqa: N818  # never leaves this module
+    """The journal knows that this content failed."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What all items of a batch have in common."""
+
+    config: Config
+    shared: Shared
+    options: TranscribeOptions
+    fingerprint: str
+    """Digest of everything that may change a transcript, but the audio."""
+    revision: str | None
+    """Commit of the model, where it runs here and that is known."""
+    journal: Journal | None
+    cache: Cache | None
+    verify: Verify
+    retry_failed: bool | None
+
+    async def settle(self, io: IO, index: int, audio: AudioInput) -> Settled:
+        """
+        Return what came of *audio*: its own failure is part of that.
+
+        Raises:
+            BatchAbortedError: It failed for a reason that every further item would fail for.
+        """
+        memory = _ItemMemory(self)
+        error: Exception
+        try:
+            if self.journal is not None:
+                entry = await io.offload(lambda: memory.look_up(audio))
+                if entry is not None:
+                    return Settled(BatchItem(index, audio, entry.transcript, entry.error, resumed=True), None)
+            transcript = await transcribe(io, self.config, self.shared, audio, self.options, memory)
+            item = BatchItem(index, audio, transcript, resumed=memory.resumed)
+            return Settled(item, None if memory.resumed else memory.key)
+        except _KnownError as known:
+            return Settled(BatchItem(index, audio, error=known.error, resumed=True), None)
+        except HfasrError as failed:
+            if _is_fatal(failed):
+                raise BatchAbortedError(
+                    f"the batch was stopped, since every further item would fail alike: {failed}",
+                    attempts=failed.attempts,
+                ) from failed
+            error = failed
+        except Exception as failed:  # noqa: BLE001  # a caller's own file or iterable may raise anything
+            logger.debug("item %d of the batch failed", index, exc_info=failed)
+            error = failed
+        return Settled(BatchItem(index, audio, error=_without_frames(error)), memory.key)
+
+    def take_over(self, entry: Entry) -> bool:
+        """Whether *entry* of the journal stands, and is not to be tried again."""
+        if entry.error is None:
+            return True
+        return is_permanent(entry.error) if self.retry_failed is None else not self.retry_failed
+
+
+class _ItemMemory:
+    """The journal and the cache, for one item."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self.key: str | None = None
+        self.resumed = False
+
+    def look_up(self, audio: AudioInput) -> Entry | None:
+        """Return what the journal has of *audio* by its name, where it goes by that. Blocks."""
+        job = self._job
+        if isinstance(audio, str) and "://" in audio:
+            self.key = url_key(audio, job.fingerprint)
+        elif isinstance(audio, str | os.PathLike) and job.verify == "stat":
+            self.key = path_key(audio, job.fingerprint)
+        return self._entry()
+
+    def _entry(self) -> Entry | None:
+        job = self._job
+        if job.journal is None or self.key is None:
+            return None
+        entry = job.journal.find(self.key)
+        return entry if entry is not None and job.take_over(entry) else None
+
+    async def recall(self, call: CallContext, source: Source) -> Transcript | None:
+        """See `Memory`: the content's own entry of the journal, else of the cache."""
+        job = self._job
+        if job.journal is not None and self.key is None:
+            entry = await call.offload(lambda: self._by_content(source))
+            if entry is not None and entry.error is not None:
+                raise _KnownError(entry.error)
+            if entry is not None:
+                self.resumed = True
+                return entry.transcript
+        if job.cache is None:
+            return None
+        known = await call.offload(lambda: self._cached(source))
+        return None if known is None else _from_cache(known)
+
+    def _by_content(self, source: Source) -> Entry | None:
+        sha256 = source.sha256()
+        self.key = None if sha256 is None else content_key(sha256, self._job.fingerprint)
+        return self._entry()
+
+    def _cached(self, source: Source) -> Transcript | None:
+        key = self._cache_key(source)
+        try:
+            return None if key is None or self._job.cache is None else self._job.cache.get(key)
+        except Exception:
+            logger.exception("the cache failed; going on without what it has")  # one of the caller's own
+            return None
+
+    async def keep(self, call: CallContext, source: Source, transcript: Transcript) -> None:
+        """See `Memory`: the journal is written later, when the item is whole."""
+        if self._job.cache is not None:
+            await call.offload(lambda: self._put(source, transcript))
+
+    def _put(self, source: Source, transcript: Transcript) -> None:
+        key = self._cache_key(source)
+        try:
+            if key is not None and self._job.cache is not None:
+                self._job.cache.put(key, transcript)
+        except Exception:
+            logger.exception("the cache failed; this transcript is not kept in it")
+
+    def _cache_key(self, source: Source) -> str | None:
+        from hfasr.cache import cache_key
+
+        sha256 = source.sha256()
+        return None if sha256 is None else cache_key(sha256, self._job.fingerprint, self._job.revision)
+
+
+def _from_cache(transcript: Transcript) -> Transcript:
+    origin = transcript.provenance
+    if origin is None:
+        return transcript
+    attempt = Attempt(CACHE_ROUTE, None, None, None, 0.0, 0.0, 0.0)
+    return dataclasses.replace(transcript, provenance=dataclasses.replace(origin, attempts=(attempt,)))
+
+
+def _is_fatal(error: HfasrError) -> bool:
+    last = error.errors[-1] if isinstance(error, AllRoutesFailedError) and error.errors else error
+    return isinstance(last, _FATAL)
+
+
+def _without_frames(error: Exception) -> Exception:
+    """Drop the tracebacks: their frames hold the audio, and a batch may keep many errors."""
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            one.__traceback__ = None
+            left += [one.__cause__, one.__context__]
+            left += getattr(one, "errors", ())
+    return error
