@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfasr.grouping import MAX_DURATION_S, MAX_PAUSE_S, group_words
+from hfasr.grouping import MAX_DURATION_S, MAX_PAUSE_S, group_words, segments_of
 from hfasr.types import Segment, Word
 
 
@@ -63,6 +63,14 @@ def test_scripts_without_spaces(words: tuple[str, str], text: str) -> None:
     """Words are joined as their script is written."""
     first, second = words
     assert group_words([Word(0.0, 0.5, first), Word(0.5, 1.0, second)])[0].text == text
+
+
+def test_what_is_asked_for() -> None:
+    """Segments have their words only where words were asked for, and there are none where nothing was."""
+    words = (Word(0.5, 0.9, "one"), Word(1.0, 1.4, "two", 0.5))
+    assert segments_of(words, "word") == (Segment(0.5, 1.4, "one two", words),)
+    assert segments_of(words, True) == (Segment(0.5, 1.4, "one two"),)
+    assert segments_of(words, False) == ()
 
 
 @given(st.lists(st.tuples(st.floats(0, 3), st.floats(0, 3)), max_size=30))

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from ._batch.asynchronous import AsyncBatch
     from ._batch.blocking import Batch
-    from ._batch.settings import BatchSettings, Verify
+    from ._batch.opening import Order
+    from ._batch.settings import Verify
     from ._core.clock import Clock
     from ._core.config import Channels, DialectName
     from .audio import UploadFormat
@@ -139,10 +140,9 @@ class _Client:
         vars(made).update({**vars(self), **changed})
         return made
 
-    def _batch_settings(
-        self, audios: object, options: TranscribeOptions, *, allow_async: bool, **settings: Any
-    ) -> BatchSettings:
+    def _order(self, audios: object, options: TranscribeOptions, *, allow_async: bool, **settings: Any) -> Order:
         """Check everything that a batch is asked for, before anything is opened."""
+        from ._batch.opening import Order
         from ._batch.settings import BatchSettings, check_inputs
         from ._core.options import check_options
         from ._core.routes import plan
@@ -150,7 +150,15 @@ class _Client:
         check_inputs(audios, allow_async=allow_async)
         check_options(options)
         plan(self._config, options.get("model"))
-        return BatchSettings(**settings)
+        return Order(
+            io=self._io,
+            config=self._config,
+            shared=self._shared,
+            audios=audios,
+            options=options,
+            settings=BatchSettings(**settings),
+            check_open=self._check_open,
+        )
 
     def _check_open(self) -> None:
         if self._closed:
@@ -327,11 +335,11 @@ class ASRClient(_Client):
         self._check_open()
         from ._batch.blocking import Batch
 
-        settings = self._batch_settings(
+        order = self._order(
             audios, options, allow_async=False, max_concurrency=max_concurrency, ordered=ordered, journal=journal,
             cache=cache, progress=progress, verify=verify, retry_failed=retry_failed,
         )  # fmt: skip
-        return Batch(self._io, self._config, self._shared, audios, options, settings, self._check_open)
+        return Batch(order)
 
     def wait_until_ready(self, *, timeout: float) -> None:
         """
@@ -431,11 +439,11 @@ class AsyncASRClient(_Client):
         self._check_open()
         from ._batch.asynchronous import AsyncBatch
 
-        settings = self._batch_settings(
+        order = self._order(
             audios, options, allow_async=True, max_concurrency=max_concurrency, ordered=ordered, journal=journal,
             cache=cache, progress=progress, verify=verify, retry_failed=retry_failed,
         )  # fmt: skip
-        return AsyncBatch(self._io, self._config, self._shared, audios, options, settings, self._check_open)
+        return AsyncBatch(order)
 
     async def wait_until_ready(self, *, timeout: float) -> None:  # the contract's name
         """Wait until the first route answers; see `ASRClient.wait_until_ready`."""

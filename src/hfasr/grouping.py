@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .types import Segment
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from .types import Word
 
-__all__ = ["group_words", "is_unspaced"]
+__all__ = ["group_words", "is_unspaced", "segments_of"]
 
 MAX_PAUSE_S = 0.5
 """
@@ -67,6 +68,24 @@ def group_words(
         else:
             groups.append([word])
     return tuple(_segment(group) for group in groups)
+
+
+def segments_of(words: Iterable[Word], timestamps: bool | str) -> tuple[Segment, ...]:
+    """
+    Group *words* into what the option ``return_timestamps`` asks for.
+
+    Args:
+        words: In order of time.
+
+        timestamps: ``"word"``: segments with their words; ``True``: without; ``False``: none.
+
+    Example:
+        >>> from hfasr import Word
+        >>> segments_of([Word(0.0, 0.4, "one")], True)
+        (Segment(start=0.0, end=0.4, text='one', words=()),)
+    """
+    segments = group_words(words) if timestamps else ()
+    return segments if timestamps == "word" else tuple(replace(segment, words=()) for segment in segments)
 
 
 def is_unspaced(text: str) -> bool:

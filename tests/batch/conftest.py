@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import clip
+
+if TYPE_CHECKING:
+    from hfasr import BatchItem
+    from tests.colours import Items
 
 WORDS = ("red", "boat", "green", "apple")
 
@@ -15,6 +20,17 @@ WORDS = ("red", "boat", "green", "apple")
 def text_of(number: int) -> str:
     """Return what the file of that number says."""
     return f"{WORDS[number % 4]} {WORDS[number // 4 % 4]}"
+
+
+def until_it_raises(batch: Items) -> tuple[list[BatchItem], Exception | None]:
+    """Return the items that are handed out, and what is raised after them."""
+    items: list[BatchItem] = []
+    try:
+        for item in batch:
+            items.append(item)  # noqa: PERF402  # those before the error are wanted
+    except Exception as error:  # noqa: BLE001  # returned
+        return items, error
+    return items, None
 
 
 @pytest.fixture(scope="session")

@@ -65,6 +65,7 @@ def test_wait_that_would_pass_the_deadline_is_not_begun(
     with pytest.raises(RateLimitError):
         asr.transcribe(wav, deadline=30)
     assert fake_clock.sleeps == []
+    fake_clock.pause(30)  # until then no call would have been sent at all
     asr_server.script(replies.rate_limited(retry_after=29))
     assert asr.transcribe(wav, deadline=30).text == "red boat green"
 

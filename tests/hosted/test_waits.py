@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfasr._hosted.waits import asked_wait
+from hfasr._hosted.waits import asked_wait, quota
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
@@ -43,6 +43,9 @@ def http_date(seconds_ahead: float) -> str:
         ({"ratelimit": "nonsense"}, None),
         ({"ratelimit-remaining": "0", "ratelimit-reset": "12"}, 12.0),
         ({"ratelimit-remaining": "599", "ratelimit-reset": "1"}, None),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "12"}, 12.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW.timestamp()) + 12)}, 12.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW.timestamp()) - 12)}, 0.0),
     ],
 )
 def test_known_forms(headers: dict[str, str], wait: float | None) -> None:
@@ -51,10 +54,35 @@ def test_known_forms(headers: dict[str, str], wait: float | None) -> None:
     assert found == (None if wait is None else pytest.approx(wait))
 
 
+@pytest.mark.parametrize(
+    ("headers", "left"),
+    [
+        ({}, None),
+        ({"ratelimit": '"api";r=3;t=55'}, (3, 55.0)),
+        ({"ratelimit": '"api";r=9;t=55, "pages";r=2;t=7'}, (2, 7.0)),
+        ({"ratelimit": '"api";r=0;t=5, "pages";r=0;t=7'}, (0, 7.0)),
+        ({"ratelimit": '"api";r=-1;t=55'}, None),
+        ({"ratelimit": '"api";r=3'}, None),
+        ({"ratelimit-remaining": "599", "ratelimit-reset": "1"}, (599, 1.0)),
+        ({"ratelimit-remaining": "nan", "ratelimit-reset": "1"}, None),
+        ({"ratelimit-remaining": "5"}, None),
+        ({"x-ratelimit-remaining": "5", "x-ratelimit-reset": "inf"}, None),
+        ({"x-ratelimit-remaining": "5", "x-ratelimit-reset": "20"}, (5, 20.0)),
+        ({"x-ratelimit-remaining": "5", "x-ratelimit-reset": str(int(NOW.timestamp()) + 60)}, (5, 60.0)),
+    ],
+)
+def test_quotas(headers: dict[str, str], left: tuple[int, float] | None) -> None:
+    """Requests that are left, and until when, are read from each form; of several quotas the tightest."""
+    assert quota(headers, NOW.timestamp()) == left
+
+
 @given(
     st.dictionaries(
         st.sampled_from(
-            ["retry-after", "retry-after-ms", "ratelimit", "ratelimit-reset", "ratelimit-remaining", "date"]
+            [
+                *("retry-after", "retry-after-ms", "date", "ratelimit", "ratelimit-reset", "ratelimit-remaining"),
+                *("x-ratelimit-reset", "x-ratelimit-remaining"),
+            ]
         ),
         st.text(max_size=60),
     )
@@ -63,6 +91,8 @@ def test_any_header(headers: dict[str, str]) -> None:
     """Whatever a header holds, the answer is a finite time of 0 or more, or none."""
     found = asked_wait(headers, NOW.timestamp())
     assert found is None or 0 <= found < float("inf")
+    left = quota(headers, NOW.timestamp())
+    assert left is None or (left[0] >= 0 and 0 <= left[1] < float("inf"))
 
 
 @given(st.integers(0, 10**6))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import weakref
 from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Any, Self
@@ -11,22 +12,17 @@ from hfasr._core.cancel import Cancel, Cancelled, StoppableAsyncIO
 from hfasr.errors import BatchError, JournalError
 
 from .inputs import pieces
-from .opening import Opened, n_workers, window
 from .outlet import Outlet
 from .progress import reporter
 from .tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
-    from hfasr._core.config import Config
-    from hfasr._core.io import AsyncIO
-    from hfasr._core.shared import Shared
     from hfasr.batches import BatchItem
-    from hfasr.types import AudioInput, TranscribeOptions
+    from hfasr.types import AudioInput
 
-    from .settings import BatchSettings
+    from .opening import Opened, Order
 
     Inputs = Iterable[AudioInput] | AsyncIterable[AudioInput]
 
@@ -40,22 +36,13 @@ class AsyncBatch:
     No async generator: its workers live in one task of its own, so that leaving the loop half-way
     cancels them, on asyncio and on trio. Nothing begins before the first item is asked for.
 
-    Args: see `Batch`; the inputs may be an async iterable.
+    See `Batch`; the inputs may be an async iterable.
     """
 
-    def __init__(
-        self,
-        io: AsyncIO,
-        config: Config,
-        shared: Shared,
-        audios: Inputs,
-        options: TranscribeOptions,
-        settings: BatchSettings,
-        check_open: Callable[[], None],
-    ) -> None:
-        self._run = _Run(io, config, shared, audios, options, settings, check_open)
-        self._tally = Tally(len(audios) if hasattr(audios, "__len__") else None)
-        self._settings = settings
+    def __init__(self, order: Order) -> None:
+        self._run = _Run(order)
+        self._tally = Tally(order.n_total)
+        self._progress = order.settings.progress
         self._report: Any = None
         self._finalizer = weakref.finalize(self, self._run.abandon)
         self._finalizer.atexit = False  # the loop has ended by then, and the task with it
@@ -65,7 +52,7 @@ class AsyncBatch:
 
     async def __anext__(self) -> BatchItem:
         if self._report is None:
-            self._report = reporter(self._settings.progress)
+            self._report = reporter(self._progress)
         try:
             item = await self._run.next()
             if item is not None:
@@ -97,23 +84,14 @@ class AsyncBatch:
 class _Run:
     """The tasks, and what they share. Knows nothing of the iterator, which may be forgotten."""
 
-    def __init__(
-        self,
-        io: AsyncIO,
-        config: Config,
-        shared: Shared,
-        audios: Inputs,
-        options: TranscribeOptions,
-        settings: BatchSettings,
-        check_open: Callable[[], None],
-    ) -> None:
-        self._client_io = io
-        self._make_opened = lambda: Opened(config, shared, options, settings)
+    def __init__(self, order: Order) -> None:
+        self._client_io = order.io
+        self._make_opened = order.open
         self._opened: Opened | None = None
-        self._audios: Inputs | None = audios
-        self._check_open = check_open
-        self._n_workers = n_workers(config, settings)
-        self._outlet = Outlet(ordered=settings.ordered, window=window(config, settings))
+        self._audios: Inputs | None = order.audios
+        self._check_open = order.check_open
+        self._n_workers = order.n_workers
+        self._outlet = Outlet(ordered=order.settings.ordered, window=order.window)
         self._n_pending = 0  # items in work, or on their way to the disk
         self._fed = False
         self._inputs_error: BaseException | None = None
@@ -258,7 +236,7 @@ class _Run:
                 if key is None or journal is None:
                     self._done(item)
                 else:
-                    journal.append(key, item, lambda error, item=item: self._written(item, error))
+                    journal.append(key, item, functools.partial(self._written, item))
 
     def _written(self, item: BatchItem, error: JournalError | None) -> None:
         """Give out what is on the disk. In the journal's thread."""

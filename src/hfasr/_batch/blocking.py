@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Self
 
 from hfasr._core.cancel import CANCEL, Cancel, Cancelled, StoppableBlockingIO
-from hfasr._core.io import BlockingIO, run_sync
+from hfasr._core.io import run_sync
 from hfasr.errors import JournalError
 
-from .opening import Opened, n_workers, window
 from .outlet import Outlet
 from .progress import reporter
 from .tally import Tally
@@ -20,12 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
-    from hfasr._core.config import Config
-    from hfasr._core.shared import Shared
     from hfasr.batches import BatchItem
-    from hfasr.types import AudioInput, TranscribeOptions
+    from hfasr.types import AudioInput
 
-    from .settings import BatchSettings
+    from .opening import Opened, Order
 
 __all__ = ["Batch"]
 
@@ -37,35 +35,13 @@ class Batch:
     Nothing begins before the first item is asked for. Leave it half-way with ``break`` in a ``with``
     block, or call `close`: requests under way are cut off, and no thread is left.
 
-    Args:
-        io: The client's.
-
-        config: Its settings.
-
-        shared: What its calls share.
-
-        audios: The inputs, read from a thread of the batch's own, and no further than need be.
-
-        options: Of each call.
-
-        settings: Of the batch.
-
-        check_open: Raises where the client has been closed.
+    The inputs are read from a thread of the batch's own, and no further than need be.
     """
 
-    def __init__(
-        self,
-        io: BlockingIO,
-        config: Config,
-        shared: Shared,
-        audios: Iterable[AudioInput],
-        options: TranscribeOptions,
-        settings: BatchSettings,
-        check_open: Callable[[], None],
-    ) -> None:
-        self._run = _Run(io, config, shared, audios, options, settings, check_open)
-        self._tally = Tally(len(audios) if hasattr(audios, "__len__") else None)
-        self._settings = settings
+    def __init__(self, order: Order) -> None:
+        self._run = _Run(order)
+        self._tally = Tally(order.n_total)
+        self._progress = order.settings.progress
         self._report: Any = None
         self._finalizer = weakref.finalize(self, _Run.abandon, self._run)
         self._finalizer.atexit = False  # the threads are daemons, and no more can be started by then
@@ -75,7 +51,7 @@ class Batch:
 
     def __next__(self) -> BatchItem:
         if self._report is None:
-            self._report = reporter(self._settings.progress)
+            self._report = reporter(self._progress)
         try:
             item = self._run.next()
         except BaseException:
@@ -106,24 +82,15 @@ class Batch:
 class _Run:
     """The threads, and what they share. Knows nothing of the iterator, which may be forgotten."""
 
-    def __init__(
-        self,
-        io: BlockingIO,
-        config: Config,
-        shared: Shared,
-        audios: Iterable[AudioInput],
-        options: TranscribeOptions,
-        settings: BatchSettings,
-        check_open: Callable[[], None],
-    ) -> None:
+    def __init__(self, order: Order) -> None:
         self._cancel = Cancel()
-        self._io = StoppableBlockingIO(io, self._cancel)
-        self._open = lambda: Opened(config, shared, options, settings)
+        self._io = StoppableBlockingIO(order.io, self._cancel)
+        self._open = order.open
         self._opened: Opened | None = None
-        self._audios: Iterable[AudioInput] | None = audios
-        self._check_open = check_open
-        self._n_workers = n_workers(config, settings)
-        self._outlet = Outlet(ordered=settings.ordered, window=window(config, settings))
+        self._audios: Iterable[AudioInput] | None = order.audios
+        self._check_open = order.check_open
+        self._n_workers = order.n_workers
+        self._outlet = Outlet(ordered=order.settings.ordered, window=order.window)
         self._inputs: deque[tuple[int, AudioInput]] = deque()
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)  # the feeder waits for it,
@@ -226,7 +193,7 @@ class _Run:
             if key is None or self._opened.journal is None:
                 self._done(item)
             else:
-                self._opened.journal.append(key, item, lambda error, item=item: self._written(item, error))
+                self._opened.journal.append(key, item, functools.partial(self._written, item))
 
     def _take(self) -> tuple[int, AudioInput] | None:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ _AHEAD = 16
 """Inputs that the thread may be ahead: few, since they are held in memory, but worth a wake-up."""
 
 
-async def pieces(audios: Iterable[AudioInput] | AsyncIterable[AudioInput], loop: Loop) -> AsyncIterator[AudioInput]:
+async def pieces(
+    audios: Iterable[AudioInput] | AsyncIterable[AudioInput], loop: Loop
+) -> AsyncGenerator[AudioInput, None]:
     """
     Give *audios* one by one.
 

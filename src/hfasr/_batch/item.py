@@ -25,7 +25,6 @@ from hfasr.errors import (
 from hfasr.types import Attempt
 
 from .keys import content_key, path_key, url_key
-from .records import is_permanent
 from .tally import CACHE_ROUTE
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class Settled(NamedTuple):
     """``None``: it is not to be written."""
 
 
-class _KnownError(Exception):  # noqa: N818  # never leaves this module
+class _KnownError(Exception):
     """The journal knows that this content failed."""
 
     def __init__(self, error: Exception) -> None:
@@ -82,7 +81,7 @@ class Job:
     fingerprint: str
     """Digest of everything that may change a transcript, but the audio."""
     revision: str | None
-    """Commit of the model, where it runs here and that is known."""
+    """Commit of the model that an engine here has loaded, where that is the first route; for the cache."""
     journal: Journal | None
     cache: Cache | None
     verify: Verify
@@ -102,7 +101,7 @@ class Job:
                 entry = await io.offload(lambda: memory.look_up(audio))
                 if entry is not None:
                     return Settled(BatchItem(index, audio, entry.transcript, entry.error, resumed=True), None)
-            transcript = await transcribe(io, self.config, self.shared, audio, self.options, memory)
+            transcript = await transcribe(io, self.config, self.shared, audio, self.options, memory=memory)
             item = BatchItem(index, audio, transcript, resumed=memory.resumed)
             return Settled(item, None if memory.resumed else memory.key)
         except _KnownError as known:
@@ -114,7 +113,7 @@ class Job:
                     attempts=failed.attempts,
                 ) from failed
             error = failed
-        except Exception as failed:  # noqa: BLE001  # a caller's own file or iterable may raise anything
+        except Exception as failed:  # a caller's own file or iterable may raise anything
             logger.debug("item %d of the batch failed", index, exc_info=failed)
             error = failed
         return Settled(BatchItem(index, audio, error=_without_frames(error)), memory.key)
@@ -123,7 +122,7 @@ class Job:
         """Whether *entry* of the journal stands, and is not to be tried again."""
         if entry.error is None:
             return True
-        return is_permanent(entry.error) if self.retry_failed is None else not self.retry_failed
+        return entry.permanent if self.retry_failed is None else not self.retry_failed
 
 
 class _ItemMemory:
@@ -171,7 +170,7 @@ class _ItemMemory:
         return self._entry()
 
     def _cached(self, source: Source) -> Transcript | None:
-        key = self._cache_key(source)
+        key = self._cache_key(source, self._job.revision)
         try:
             return None if key is None or self._job.cache is None else self._job.cache.get(key)
         except Exception:
@@ -184,18 +183,19 @@ class _ItemMemory:
             await call.offload(lambda: self._put(source, transcript))
 
     def _put(self, source: Source, transcript: Transcript) -> None:
-        key = self._cache_key(source)
+        origin = transcript.provenance
+        key = self._cache_key(source, None if origin is None else origin.revision)  # another route may have answered
         try:
             if key is not None and self._job.cache is not None:
                 self._job.cache.put(key, transcript)
         except Exception:
             logger.exception("the cache failed; this transcript is not kept in it")
 
-    def _cache_key(self, source: Source) -> str | None:
+    def _cache_key(self, source: Source, revision: str | None) -> str | None:
         from hfasr.cache import cache_key
 
         sha256 = source.sha256()
-        return None if sha256 is None else cache_key(sha256, self._job.fingerprint, self._job.revision)
+        return None if sha256 is None else cache_key(sha256, self._job.fingerprint, revision)
 
 
 def _from_cache(transcript: Transcript) -> Transcript:

@@ -1,16 +1,22 @@
-"""Opening what a batch needs, and closing it again. Blocks."""
+"""What a batch is asked for, and opening what it needs for that."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sized
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hfasr._core.config import HOSTED
+from hfasr._core.local import revision_ahead
+from hfasr._core.routes import LocalRoute, plan
 
 from .item import Job
 from .keys import fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hfasr._core.config import Config
     from hfasr._core.shared import Shared
     from hfasr.cache import Cache
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
     from .journal import Journal
     from .settings import BatchSettings
 
-__all__ = ["LOOK_AHEAD", "Opened", "n_workers", "window"]
+__all__ = ["LOOK_AHEAD", "Opened", "Order"]
 
 LOOK_AHEAD = 32
 """Items that are in work at once for an engine on this machine, so that it has clips to pack by length."""
@@ -53,7 +59,7 @@ class Opened:
             shared=shared,
             options=options,
             fingerprint=fingerprint(config, options),
-            revision=config.revision,
+            revision=None if cache is None else _revision(config, shared, options),
             journal=self.journal,
             cache=cache,
             verify=settings.verify,
@@ -78,14 +84,46 @@ class Opened:
                 self._own_cache.close()
 
 
-def n_workers(config: Config, settings: BatchSettings) -> int:
-    """Return how many items are in work at once."""
-    if config.backend == HOSTED:
-        return settings.max_concurrency
-    return max(settings.max_concurrency, LOOK_AHEAD)
+def _revision(config: Config, shared: Shared, options: TranscribeOptions) -> str | None:
+    """Return the commit of the model, where an engine on this machine is asked first."""
+    route = plan(config, options.get("model"))[0]
+    if not isinstance(route, LocalRoute):
+        return None
+    download = not config.local_only and (options.get("deadline") or config.deadline) is None
+    return revision_ahead(shared, route, download=download)
 
 
-def window(config: Config, settings: BatchSettings) -> int:
-    """Return how many inputs are held at once: in work, waiting for it, or for their turn to come out."""
-    n = n_workers(config, settings)
-    return max(4 * n, 64) if settings.ordered else 2 * n
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a client is asked for by `transcribe_many`."""
+
+    io: Any
+    """The client's, of its colour."""
+    config: Config
+    shared: Shared
+    audios: Any
+    """The inputs: an iterable, or an async one."""
+    options: TranscribeOptions
+    settings: BatchSettings
+    check_open: Callable[[], None]
+    """Raises where the client has been closed."""
+
+    def open(self) -> Opened:
+        """Open the journal and the cache. Blocks."""
+        return Opened(self.config, self.shared, self.options, self.settings)
+
+    @property
+    def n_total(self) -> int | None:
+        """How many inputs there are, where they know."""
+        return len(self.audios) if isinstance(self.audios, Sized) else None
+
+    @property
+    def n_workers(self) -> int:
+        """How many items are in work at once."""
+        n = self.settings.max_concurrency
+        return n if self.config.backend == HOSTED else max(n, LOOK_AHEAD)
+
+    @property
+    def window(self) -> int:
+        """How many inputs are held at once: in work, waiting for it, or for their turn to come out."""
+        return max(4 * self.n_workers, 64) if self.settings.ordered else 2 * self.n_workers

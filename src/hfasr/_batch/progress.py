@@ -54,7 +54,7 @@ class _Bar:
 
     @functools.cached_property
     def _bar(self) -> Any:
-        from tqdm.auto import tqdm  # comes with huggingface_hub
+        from tqdm.auto import tqdm  # type: ignore[import-untyped]  # comes with huggingface_hub
 
         return tqdm(unit=" files", dynamic_ncols=True)
 

@@ -1,17 +1,15 @@
 """
 What wakes one waiting call, from any thread or event loop.
 
-The waiting itself is anyio's. Ringing is done by hand, since anyio has nothing that reaches into a
-loop from outside without waiting for it.
+The waiting itself is anyio's.
 """
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import threading
-from collections.abc import Callable
 from typing import Protocol
+
+from .loops import Loop
 
 __all__ = ["Bell", "TaskBell", "ThreadBell"]
 
@@ -45,11 +43,10 @@ class TaskBell:
         import anyio
 
         self._event = anyio.Event()
-        self._call_soon = _call_soon()
+        self._loop = Loop()
 
     def ring(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has been closed, and all that waited there is gone
-            self._call_soon(self._event.set)
+        self._loop.call_soon(self._event.set)
 
     async def wait(self, seconds: float | None) -> None:
         """Wait until it rings, for *seconds* at most."""
@@ -57,14 +54,3 @@ class TaskBell:
 
         with anyio.move_on_after(seconds):
             await self._event.wait()
-
-
-def _call_soon() -> Callable[[Callable[[], object]], object]:
-    """Return what runs a function in this event loop from any thread."""
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():  # before asyncio, which may be trio's host
-        call_soon: Callable[[Callable[[], object]], object] = trio.lowlevel.current_trio_token().run_sync_soon
-        return call_soon
-    import asyncio
-
-    return asyncio.get_running_loop().call_soon_threadsafe

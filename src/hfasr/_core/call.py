@@ -54,6 +54,7 @@ async def transcribe(
     shared: Shared,
     audio: AudioInput,
     options: TranscribeOptions,
+    *,
     memory: Memory | None = None,
 ) -> Transcript:
     """Transcribe *audio*, or take what *memory* has; see `ASRClient.transcribe`."""

@@ -78,7 +78,6 @@ class Cancel:
             with self._lock:
                 self._streams.discard(stream)
 
-
     @contextmanager
     def hearing(self, bell: Bell) -> Iterator[None]:
         """Let `stop` ring *bell* while it is waited for."""

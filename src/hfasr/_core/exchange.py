@@ -89,6 +89,9 @@ class Exchange:
 
     async def _enter(self, gate: Gate, longest: float) -> Ticket:
         """Wait for this request's turn at its server."""
+        ticket = gate.try_enter()
+        if ticket is not None:
+            return ticket
         call, began = self._call, self._call.io.clock.now()
         try:
             return await gate.enter(call.io, self._route.name, expires=self._expires, longest=longest)

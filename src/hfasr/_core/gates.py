@@ -71,9 +71,15 @@ class Gate:
         """How many calls wait."""
         return len(self._queue)
 
+    def try_enter(self) -> Ticket | None:
+        """Return leave to send one request, ``None`` where that takes waiting. The ticket must come back to `leave`."""
+        now = self.clock.now()
+        with self._lock:
+            return self.limiter.enter(now) if not self._queue and self.limiter.wait(now) <= 0 else None
+
     async def enter(self, io: IO, name: str, *, expires: float | None, longest: float) -> Ticket:
         """
-        Wait for leave to send one request. The ticket must come back to `leave`.
+        Stand in line for leave to send one request. The ticket must come back to `leave`.
 
         Args:
             io: How to wait.
@@ -88,11 +94,8 @@ class Gate:
             RateLimitError: The server takes no request for longer than the caller has, or would wait.
             APITimeoutError: The time passed in the queue.
         """
-        now = self.clock.now()
+        waiter = _Waiter()
         with self._lock:
-            if not self._queue and self.limiter.wait(now) <= 0:
-                return self.limiter.enter(now)
-            waiter = _Waiter()
             self._queue.append(waiter)
         try:
             return await self._queued(waiter, io, name, expires, longest)

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from .context import CallContext
     from .prepared import PreparedAudio
     from .routes import LocalRoute
+    from .shared import Shared
 
     T = TypeVar("T")
 
-__all__ = ["LocalAnswer", "load_ahead", "run_locally"]
+__all__ = ["LocalAnswer", "load_ahead", "revision_ahead", "run_locally"]
 
 
 class LocalAnswer(NamedTuple):
@@ -42,6 +43,19 @@ async def load_ahead(call: CallContext, route: LocalRoute) -> None:
     """
     download = not call.config.local_only
     await call.io.offload(lambda: _load(call, route, {"download": download}), abandon=True, waits=True)
+
+
+def revision_ahead(shared: Shared, route: LocalRoute, *, download: bool) -> str | None:
+    """
+    Load *route*'s engine and return the commit that it says it runs, ``None`` where that is not known. Blocks.
+
+    An engine that cannot be loaded is no failure here: each call will say why.
+    """
+    try:
+        engine = _ready(shared, route, {"download": download})
+    except HfasrError:
+        return None
+    return _said(engine, "revision")
 
 
 async def run_locally(
@@ -120,16 +134,19 @@ async def run_locally(
 def _load(call: CallContext, route: LocalRoute, how: Mapping[str, object]) -> tuple[Backend, float]:
     """Return the engine, its model loaded where it offers that, and the seconds that it took. Blocks."""
     began = call.io.clock.now()
+    engine = _ready(call.shared, route, how)
+    return engine, call.io.clock.now() - began
 
+
+def _ready(shared: Shared, route: LocalRoute, how: Mapping[str, object]) -> Backend:
     def load() -> Backend:
-        engine = call.shared.engine(route)
+        engine = shared.engine(route)
         preload = getattr(engine, "preload", None)
         if callable(preload):
             preload(**accepted(preload, how))
         return engine
 
-    engine = _typed(f"{route.name} could not be loaded", load)
-    return engine, call.io.clock.now() - began
+    return _typed(f"{route.name} could not be loaded", load)
 
 
 def _typed(what: str, work: Callable[[], T]) -> T:

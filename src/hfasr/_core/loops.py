@@ -1,11 +1,18 @@
-"""Reaching an event loop from other threads, and giving it work of its own; asyncio and trio."""
+"""
+Reaching an event loop from other threads, and giving it work of its own; asyncio's or trio's.
+
+By hand, since anyio has nothing that reaches into a loop from outside without waiting for it, and no
+task that outlives the one that made it.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
 
 __all__ = ["Loop"]
 
@@ -19,24 +26,22 @@ class Loop:
     """
 
     def __init__(self) -> None:
-        try:
-            self._asyncio: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            import trio
-
-            self._asyncio = None
+        trio = sys.modules.get("trio")
+        self._trio: Any = None
+        if trio is not None and trio.lowlevel.in_trio_run():  # before asyncio, which may be trio's host
             self._trio = trio.lowlevel.current_trio_token()
+        else:
+            import asyncio
+
+            self._asyncio = asyncio.get_running_loop()
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Run *function* in the loop soon; from any thread. A loop that has ended runs nothing more."""
-        if self._asyncio is not None:
-            with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(RuntimeError):  # also what trio raises when its run has finished
+            if self._trio is not None:
+                self._trio.run_sync_soon(function)
+            else:
                 self._asyncio.call_soon_threadsafe(function)
-            return
-        import trio
-
-        with contextlib.suppress(trio.RunFinishedError):
-            self._trio.run_sync_soon(function)
 
     def spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> object:
         """
@@ -44,8 +49,6 @@ class Loop:
 
         It belongs to no task group, and is cancelled when the loop ends. It must raise nothing: trio would end.
         """
-        if self._asyncio is not None:
-            return self._asyncio.create_task(work(), name=name)
-        import trio
-
-        return trio.lowlevel.spawn_system_task(work, name=name)
+        if self._trio is not None:
+            return sys.modules["trio"].lowlevel.spawn_system_task(work, name=name)
+        return self._asyncio.create_task(work(), name=name)

@@ -17,8 +17,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from hfasr.errors import AudioError, BackendError, BackendLoadError, BackendNotInstalledError
-from hfasr.grouping import group_words
-from hfasr.types import Segment, Transcript, Word
+from hfasr.grouping import segments_of
+from hfasr.types import Transcript, Word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,9 +115,7 @@ class PocketSphinx:
             )
         duration = len(audio.waveform) / SAMPLING_RATE_HZ
         words = self._decode(_pcm(audio.waveform), duration)
-        segments = group_words(words) if timestamps else ()
-        if timestamps != "word":
-            segments = tuple(Segment(segment.start, segment.end, segment.text) for segment in segments)
+        segments = segments_of(words, timestamps)
         text = " ".join(word.word for word in words)
         return Transcript(text, segments, language="en", duration=duration, warnings=warnings)
 

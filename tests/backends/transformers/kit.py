@@ -37,8 +37,8 @@ def sound(seconds: float, *, seed: int = 0) -> Samples:
 
 
 def engine(folder: Path, **options: Any) -> Transformers:
-    """Make an engine on the CPU."""
-    return Transformers(str(folder), **{"device": "cpu", **options})
+    """Make an engine on the CPU; in float32, so that it hears the same on every processor and in every batch."""
+    return Transformers(str(folder), **{"device": "cpu", "dtype": "float32", **options})
 
 
 def hear(model: Transformers, *waveforms: Samples, rate: int = RATE, **options: Any) -> list[Transcript]:

@@ -22,10 +22,11 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import hfasr
-from hfasr.backends.transformers.devices import choose_device, choose_dtype, is_out_of_memory
+from hfasr.backends.transformers import packed
+from hfasr.backends.transformers.devices import Dtypes, choose_device, choose_dtypes, is_out_of_memory
 from hfasr.backends.transformers.loading import Checkpoint, load_checkpoint
 from hfasr.backends.transformers.quiet import quiet
-from hfasr.backends.transformers.recognise import kind_of
+from hfasr.backends.transformers.recognise import Kind, kind_of
 from hfasr.backends.transformers.settings import Settings
 from tests import tiny
 from tests.backends.transformers.hub import Hub, Repository
@@ -100,7 +101,7 @@ def test_families(
     unplug()
     loaded = load(folder)
     assert (loaded.kind, type(loaded.model).__name__) == (kind, architecture)
-    assert (loaded.device.type, loaded.dtype, loaded.sampling_rate) == ("cpu", torch.float32, 16_000)
+    assert (loaded.device.type, loaded.dtypes.sums, loaded.sampling_rate) == ("cpu", torch.float32, 16_000)
     assert not loaded.model.training
     assert not any(weight.requires_grad for weight in loaded.model.parameters())
     assert callable(loaded.feature_extractor)
@@ -338,14 +339,54 @@ def test_pickled_weights(ctc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_dtype(dtype: str, tiny_model: TinyModel) -> None:
     """The model computes in the numbers that were asked for, whatever it was stored in."""
-    loaded = load(tiny_model(tiny.tiny_ctc), dtype=dtype)
-    assert {weight.dtype for weight in loaded.model.parameters()} == {getattr(torch, dtype)} == {loaded.dtype}
+    loaded = load(tiny_model(tiny.tiny_whisper), dtype=dtype)
+    wanted = getattr(torch, dtype)
+    assert {weight.dtype for weight in loaded.model.parameters()} == {wanted}
+    assert loaded.dtypes == Dtypes(wanted, wanted)
 
 
-@pytest.mark.parametrize(("device", "dtype"), [("cuda", torch.float16), ("mps", torch.float32), ("cpu", torch.float32)])
-def test_automatic_dtype(device: str, dtype: torch.dtype) -> None:
-    """CUDA computes in float16, everything else in float32."""
-    assert choose_dtype("auto", torch.device(device)) == dtype
+@pytest.mark.parametrize("can", [True, False])
+def test_dtype_of_products(can: bool, tiny_model: TinyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CTC model in bfloat16 on a CPU keeps its sums in float32, where the processor can multiply so."""
+    monkeypatch.setattr(packed, "can_pack", lambda dtype: can)
+    loaded = load(tiny_model(tiny.tiny_ctc), dtype="bfloat16")
+    sums = torch.float32 if can else torch.bfloat16
+    assert {weight.dtype for weight in loaded.model.parameters()} == {sums}
+    assert loaded.dtypes == Dtypes(sums, torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("device", "kind", "tiles", "can", "sums", "products"),
+    [
+        ("cuda", "ctc", True, True, torch.float16, torch.float16),
+        ("cuda", "whisper", False, False, torch.float16, torch.float16),
+        ("mps", "ctc", True, True, torch.float32, torch.float32),
+        ("cpu", "ctc", True, True, torch.float32, torch.bfloat16),
+        ("cpu", "ctc", True, False, torch.float32, torch.float32),
+        ("cpu", "ctc", False, True, torch.float32, torch.float32),
+        ("cpu", "ctc", None, True, torch.float32, torch.float32),
+        ("cpu", "whisper", True, True, torch.float32, torch.float32),
+        ("cpu", "seq2seq", True, True, torch.float32, torch.float32),
+        ("cpu", "transducer", True, True, torch.float32, torch.float32),
+    ],
+)
+def test_automatic_dtype(
+    device: str,
+    kind: Kind,
+    tiles: bool | None,
+    can: bool,
+    sums: torch.dtype,
+    products: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CUDA computes in float16; CTC models multiply in bfloat16 where a CPU has tiles for it; the rest is float32."""
+    monkeypatch.setattr(packed, "can_pack", lambda dtype: can)
+    name = "_is_amx_tile_supported"
+    if tiles is None:  # a torch that cannot tell
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, name, lambda: tiles, raising=False)
+    assert choose_dtypes("auto", torch.device(device), kind) == Dtypes(sums, products)
 
 
 @pytest.mark.parametrize(("cuda", "mps", "chosen"), [(2, True, "cuda"), (0, True, "mps"), (0, False, "cpu")])

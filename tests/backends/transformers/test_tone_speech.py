@@ -135,6 +135,37 @@ def test_batches(batch_size: int, tone_model: Path) -> None:
         np.testing.assert_allclose(sure, sure_alone, atol=1e-4)
 
 
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_bfloat16(batch_size: int, tone_model: Path) -> None:
+    """In bfloat16, too, every word is right and at its time, in clips of any length, alone and in a batch."""
+    clips = [say(n_words, seed=n_words) for n_words in (9, 1, 75, 3, 12)]
+    model = engine(tone_model, dtype="bfloat16", batch_size=batch_size)
+    together = model.transcribe([Audio(said.waveform, RATE) for said in clips], {"return_timestamps": "word"})
+    for transcript, said in zip(together, clips, strict=True):
+        check(transcript, said)
+
+
+def test_bfloat16_is_near(tone_model: Path) -> None:
+    """What a model in bfloat16 holds for likely is what it does in float32, to some hundredths."""
+    import torch
+
+    samples = torch.from_numpy(say(30, seed=4).waveform)[None]
+    heard = {}
+    for dtype in ("float32", "bfloat16"):
+        model = engine(tone_model, dtype=dtype)
+        model.preload()
+        assert model._loaded is not None
+        checkpoint, _ = model._loaded
+        with torch.inference_mode():
+            logits = checkpoint.model(samples.to(checkpoint.dtypes.sums)).logits
+        heard[dtype] = logits.float().log_softmax(-1)
+    likely = heard["float32"] > np.log(0.01)
+    off = (heard["bfloat16"] - heard["float32"])[likely].abs()
+    assert 0 < float(off.max()) < 0.5
+    assert float(off.square().mean().sqrt()) < 0.05
+    assert torch.equal(heard["bfloat16"].argmax(-1), heard["float32"].argmax(-1)) or float(off.mean()) < 0.01
+
+
 @pytest.mark.parametrize(("n_words", "seconds"), [(75, 53), (170, 120)])
 def test_long(n_words: int, seconds: int, asr: ASRClient) -> None:
     """Long audio loses no word where its windows meet, and times go on across them."""

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from hfasr.grouping import group_words
-from hfasr.types import Segment, Transcript
+from hfasr.grouping import segments_of
+from hfasr.types import Transcript
 
 from .adapters import Adapters
 from .ctc_text import Frames, spell, words_of
@@ -78,12 +78,8 @@ class CTC(Family):
 
     def _transcript(self, frames: Frames, duration: float, asked: Asked, language: str | None) -> Transcript:
         text, tokens = spell(frames, self._tokenizer, blank=self._blank())
-        segments: tuple[Segment, ...] = ()
-        if asked.timestamps:
-            words = words_of(tokens, self._tokenizer, self._samples_per_frame / self._rate)
-            segments = group_words(words)
-            if asked.timestamps != "word":
-                segments = tuple(Segment(segment.start, segment.end, segment.text) for segment in segments)
+        words = words_of(tokens, self._tokenizer, self._samples_per_frame / self._rate) if asked.timestamps else []
+        segments = segments_of(words, asked.timestamps)
         return Transcript(text, segments, language=language, duration=duration)
 
     def _blank(self) -> int | None:
@@ -160,10 +156,8 @@ class _EachAlone(nn.Module):  # type: ignore[misc]  # torch is not followed by t
         if self.lengths is None:
             return self.convolutions(samples)
         alone = [self.convolutions(row[None, :length])[0] for row, length in zip(samples, self.lengths, strict=True)]
-        padded = alone[0].new_zeros(len(alone), alone[0].shape[0], max(features.shape[1] for features in alone))
-        for row, features in zip(padded, alone, strict=True):
-            row[:, : features.shape[1]] = features
-        return padded
+        # With time before channels, as the layers after it take them.
+        return nn.utils.rnn.pad_sequence([features.T for features in alone], batch_first=True).transpose(1, 2)
 
 
 def _front_end(model: Any) -> _EachAlone | None:

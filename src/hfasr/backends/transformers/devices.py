@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hfasr.errors import BackendLoadError
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["choose_device", "choose_dtype", "is_out_of_memory"]
+    from .recognise import Kind
+
+__all__ = ["Dtypes", "choose_device", "choose_dtypes", "is_out_of_memory"]
+
+
+class Dtypes(NamedTuple):
+    """What a model computes in."""
+
+    sums: torch.dtype
+    """Its inputs, what layers add and norms take."""
+
+    products: torch.dtype
+    """What its large layers multiply in."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -38,16 +50,38 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Return the data type *name*, or the one that suits *device* for ``"auto"``."""
+def choose_dtypes(name: str, device: torch.device, kind: Kind) -> Dtypes:
+    """
+    Return the data type *name*, or the one that suits *device* and *kind* for ``"auto"``.
+
+    A CTC model in bfloat16 on a CPU multiplies in it and sums in float32, where the processor can.
+    """
     import torch
 
-    if name == "auto":
+    from .packed import can_pack
+
+    if name != "auto":
+        dtype: torch.dtype = getattr(torch, name)
+    elif device.type == "cuda":
         # Half the memory and twice the speed where the hardware computes in it; published Whisper
         # models are stored in float16.
-        return torch.float16 if device.type == "cuda" else torch.float32
-    dtype: torch.dtype = getattr(torch, name)
-    return dtype
+        dtype = torch.float16
+    else:
+        # Only CTC: its frames are told apart one by one. What generates goes on from its last token, so
+        # that one which is decided otherwise changes all that follow.
+        fast = device.type == "cpu" and kind == "ctc" and _has_tiles() and can_pack(torch.bfloat16)
+        dtype = torch.bfloat16 if fast else torch.float32
+    if dtype == torch.bfloat16 and device.type == "cpu" and kind == "ctc" and can_pack(dtype):
+        return Dtypes(sums=torch.float32, products=dtype)
+    return Dtypes(sums=dtype, products=dtype)
+
+
+def _has_tiles() -> bool:
+    """Tell whether the processor multiplies bfloat16 in tiles (AMX), which is many times as fast as float32."""
+    import torch
+
+    ask = getattr(torch.cpu, "_is_amx_tile_supported", None)  # no public name
+    return ask is not None and bool(ask())
 
 
 def is_out_of_memory(error: BaseException) -> bool:

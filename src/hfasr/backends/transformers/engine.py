@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from hfasr.errors import AudioError, BackendError, HfasrError
 from hfasr.types import Transcript
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from hfasr.types import Audio, TranscribeOptions
 
+    from .family import Family
     from .loading import Checkpoint
 
 __all__ = ["Transformers"]
@@ -31,15 +32,6 @@ MIN_DURATION_S = 0.1
 """Shorter clips are empty: no word is that short, and some models fail below 0.06 s."""
 
 USUAL_RATE_HZ = 16_000
-
-
-class _Family(Protocol):
-    """One way in which models transcribe."""
-
-    @property
-    def max_duration_s(self) -> float | None: ...
-
-    def transcribe(self, waveforms: Sequence[npt.NDArray[np.float32]], asked: Asked) -> list[Transcript]: ...
 
 
 class Transformers:
@@ -58,7 +50,9 @@ class Transformers:
 
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"``: the fastest that is here.
 
-        dtype: ``"float32"``, ``"float16"``, ``"bfloat16"``; ``"auto"``: float16 on CUDA, else float32.
+        dtype: ``"float32"``, ``"float16"``, ``"bfloat16"``; ``"auto"``: float16 on CUDA, bfloat16 for CTC
+            models on a CPU that multiplies it in tiles (AMX), else float32. A CTC model in bfloat16 on a
+            CPU multiplies in it and sums in float32.
 
         batch_size: Clips that the model takes at once, 1 or more; ``"auto"``: what suits the device. Where
             memory does not suffice, fewer are taken.
@@ -107,7 +101,7 @@ class Transformers:
             token=token,
         )
         check_installed()
-        self._loaded: tuple[Checkpoint, _Family] | None = None
+        self._loaded: tuple[Checkpoint, Family] | None = None
         self._lock = threading.Lock()
 
     @property
@@ -147,9 +141,7 @@ class Transformers:
             BackendLoadError: The model cannot be had, is no speech recogniser, is damaged, or does not fit.
         """
         _, family = self._load(download=download)
-        fetch = getattr(family, "fetch", None)
-        if fetch is not None:
-            fetch(language, download=download)
+        family.fetch(language, download=download)
 
     def transcribe(
         self,
@@ -234,7 +226,7 @@ class Transformers:
             )
         return audio.waveform
 
-    def _load(self, *, download: bool) -> tuple[Checkpoint, _Family]:
+    def _load(self, *, download: bool) -> tuple[Checkpoint, Family]:
         loaded = self._loaded
         if loaded is not None:  # without a wait for who is transcribing
             return loaded

@@ -9,6 +9,7 @@ from hfasr.errors import BackendLoadError
 from .batches import Batches
 from .ctc import CTC
 from .packed import pack_linears
+from .packed_front_end import pack_front_end
 from .seq2seq import Seq2Seq
 from .transducer import Transducer
 from .whisper import WINDOW_S, Whisper
@@ -34,7 +35,8 @@ def make_family(checkpoint: Checkpoint, batch_size: BatchSize) -> CTC | Whisper 
         BackendLoadError: The model is of a type that works in yet another way.
     """
     if checkpoint.device.type == "cpu":
-        pack_linears(checkpoint.model)
+        pack_linears(checkpoint.model, checkpoint.dtypes.products)
+        pack_front_end(checkpoint.model, checkpoint.dtypes.products)
     try:
         return _family(checkpoint, batch_size)
     except (AttributeError, TypeError) as error:

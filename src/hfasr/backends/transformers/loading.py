@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfasr.errors import BackendError, BackendLoadError, BackendNotInstalledError, HfasrError
 
-from .devices import choose_device, choose_dtype, is_out_of_memory
+from .devices import choose_device, choose_dtypes, is_out_of_memory
 from .failures import causes, first_line
 from .fetch import resolve
 from .libraries import import_libraries
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from .devices import Dtypes
     from .fetch import Snapshot
     from .recognise import Kind
     from .settings import Settings
@@ -68,8 +69,8 @@ class Checkpoint:
     device: torch.device
     """Where the model is."""
 
-    dtype: torch.dtype
-    """What it computes in."""
+    dtypes: Dtypes
+    """What it computes in; loaded in that of its sums."""
 
     sampling_rate: int
     """Rate of the samples that it wants, Hz."""
@@ -93,14 +94,14 @@ def load_checkpoint(settings: Settings, *, download: bool) -> Checkpoint:
     """
     import_libraries()
     device = choose_device(settings.device)
-    dtype = choose_dtype(settings.dtype, device)
     recognise = partial(kind_of, settings.model, trust_remote_code=settings.trust_remote_code)
     snapshot = resolve(settings, download=download, check=recognise)
     config = snapshot.config()
     kind = recognise(config)
+    dtypes = choose_dtypes(settings.dtype, device, kind)
     _check_side_doors(config, snapshot)
     try:
-        processor, model = _load(kind, snapshot, settings, device, dtype)
+        processor, model = _load(kind, snapshot, settings, device, dtypes.sums)
     except HfasrError:
         raise
     except Exception as error:
@@ -115,7 +116,7 @@ def load_checkpoint(settings: Settings, *, download: bool) -> Checkpoint:
         feature_extractor=processor.feature_extractor,
         tokenizer=processor.tokenizer,
         device=device,
-        dtype=dtype,
+        dtypes=dtypes,
         sampling_rate=int(processor.feature_extractor.sampling_rate),
         snapshot=snapshot,
     )

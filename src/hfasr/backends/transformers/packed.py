@@ -31,9 +31,7 @@ logger = logging.getLogger(__name__)
 _ADAPTED = ("lm_head", "adapter")  # MMS exchanges these for each language
 _READS_WEIGHTS = ("WavLMAttention",)  # hands its layers' weights to a function instead of calling the layers
 
-_STAYS_NARROW = {
-    name: frozenset({"q_proj", "k_proj", "v_proj"}) for name in ("HubertAttention", "Wav2Vec2Attention")
-}
+_STAYS_NARROW = {name: frozenset({"q_proj", "k_proj", "v_proj"}) for name in ("HubertAttention", "Wav2Vec2Attention")}
 """Layers by their parent's class whose results only go into a product again, and are left in its type."""
 
 

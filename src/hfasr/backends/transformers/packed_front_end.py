@@ -235,9 +235,7 @@ class PackedPositions(nn.Module):  # type: ignore[misc]  # torch is not followed
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Return what is to be added to *frames*, of shape ``(n_clips, n_frames, n_channels)``; the same shape."""
         images = frames.to(self._weight.dtype).contiguous().transpose(1, 2)[:, :, None]
-        positions = nn.functional.conv2d(
-            images, self._weight, self._bias, padding=self._padding, groups=self._groups
-        )
+        positions = nn.functional.conv2d(images, self._weight, self._bias, padding=self._padding, groups=self._groups)
         # With a kernel of even width there is one more at the end.
         positions = positions[:, :, 0, : frames.shape[1]].transpose(1, 2)
         return nn.functional.gelu(positions.to(frames.dtype))

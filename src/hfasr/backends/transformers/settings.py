@@ -50,7 +50,10 @@ class Settings:
     """``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"``: the fastest that is here."""
 
     dtype: str = "auto"
-    """``"float32"``, ``"float16"``, ``"bfloat16"``; ``"auto"``: float16 on CUDA, else float32."""
+    """
+    ``"float32"``, ``"float16"``, ``"bfloat16"``; ``"auto"``: float16 on CUDA, bfloat16 for CTC models on a
+    CPU that multiplies it in tiles (AMX), else float32.
+    """
 
     batch_size: BatchSize = "auto"
     """Clips that the model takes at once, 1 or more; ``"auto"``: what suits the device."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from hfasr.grouping import group_words
-from hfasr.types import Segment, Transcript
+from hfasr.grouping import segments_of
+from hfasr.types import Transcript
 
 from .family import Family
 from .limits import cut_warning
@@ -107,11 +107,8 @@ class Transducer(Family):
                 timed.append(TimedToken(token, frame * self._seconds_per_frame, end * self._seconds_per_frame, None))
             frame += step
         text = self._decode([token.id for token in timed]).strip()
-        segments: tuple[Segment, ...] = ()
-        if asked.timestamps:
-            segments = group_words(words_of(timed, self._decode_word))
-            if asked.timestamps != "word":
-                segments = tuple(Segment(segment.start, segment.end, segment.text) for segment in segments)
+        words = words_of(timed, self._decode_word) if asked.timestamps else []
+        segments = segments_of(words, asked.timestamps)
         return Transcript(text, segments, duration=duration, warnings=cut_warning(limit) if frame < n_frames else ())
 
     def _decode(self, tokens: list[int]) -> str:
