@@ -28,7 +28,7 @@ AsyncASRClient Attempt Audio AudioDecodeError AudioError AudioInput AudioNotFoun
 AuthenticationError Backend BackendError BackendLoadError BackendNotFoundError BackendNotInstalledError BadRequestError
 BatchAbortedError BatchError BatchItem DEFAULT_MODEL DeadlineExceededError EmptyAudioError EndpointGoneError HfasrError InvalidOptionError JournalError ModelLoadingError
 ModelNotHostedError NotFoundError PayloadTooLargeError PaymentRequiredError PermissionDeniedError Progress Provenance RateLimitError RetryPolicy
-Segment ServerError TranscribeOptions Transcript UnsupportedAudioError Word __version__
+Segment ServerError TranscribeOptions Transcript TranscriptCache UnsupportedAudioError Word __version__
 """
 
 FIELDS = {
@@ -66,6 +66,16 @@ OPTIONS = [
     "generation_parameters",
     "extra_parameters",
 ]
+
+BATCH_OPTIONS = {
+    "max_concurrency": 8,
+    "ordered": True,
+    "journal": None,
+    "cache": None,
+    "progress": False,
+    "verify": "stat",
+    "retry_failed": None,
+}
 
 ERRORS = """
 HfasrError: Exception
@@ -146,6 +156,9 @@ def test_constructor_and_methods(client: type[ASRClient]) -> None:
     parameters = inspect.signature(client.transcribe).parameters
     assert list(parameters) == ["self", "audio", *OPTIONS]
     assert all(p.kind is p.KEYWORD_ONLY for name, p in parameters.items() if name in OPTIONS)
+    many = inspect.signature(client.transcribe_many).parameters
+    assert list(many) == ["self", "audios", *BATCH_OPTIONS, *OPTIONS]
+    assert {name: many[name].default for name in BATCH_OPTIONS} == BATCH_OPTIONS
     assert list(inspect.signature(client.wait_until_ready).parameters) == ["self", "timeout"]
     assert callable(client.preload)
     assert callable(client.with_options)
@@ -252,6 +265,9 @@ HEAVY = [
     "soxr",
     "av",
     "email.utils",
+    "sqlite3",
+    "filelock",
+    "tqdm",
     "importlib.metadata",
 ]
 
@@ -272,7 +288,7 @@ LAYERS = [
     {"_batch"},
     {"_client"},
     {"__init__"},
-    {"cli", "testing"},
+    {"cli", "integrations", "testing"},
 ]
 LEVEL = {part: i for i, layer in enumerate(LAYERS) for part in layer}
 ENGINES_MAY_IMPORT = {"types", "errors", "audio", "grouping"}

@@ -20,6 +20,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from ._client import DEFAULT_MODEL, ASRClient, AsyncASRClient
     from .batches import BatchItem, Progress
+    from .cache import TranscriptCache
     from .errors import (
         AllRoutesFailedError,
         APIConnectionError,
@@ -117,6 +118,7 @@ __all__ = [
     "ServerError",
     "TranscribeOptions",
     "Transcript",
+    "TranscriptCache",
     "UnsupportedAudioError",
     "Word",
     "__version__",
@@ -141,7 +143,7 @@ _CLIENT = {"ASRClient", "AsyncASRClient", "DEFAULT_MODEL"}
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'hfasr' has no attribute {name!r}")
-    homes = {"types": _TYPES, "batches": _BATCHES, "_client": _CLIENT}
+    homes = {"types": _TYPES, "batches": _BATCHES, "cache": {"TranscriptCache"}, "_client": _CLIENT}
     module = next((home for home, names in homes.items() if name in names), "errors")
     value = getattr(importlib.import_module(f".{module}", __name__), name)
     globals()[name] = value

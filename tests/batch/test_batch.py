@@ -170,8 +170,6 @@ def test_inputs_that_fail(session: Make, asr_server: FakeASRServer, clips: Any) 
         (replies.unauthorized(), hfasr.AuthenticationError),
         (replies.payment_required(), hfasr.PaymentRequiredError),
         (replies.forbidden(), hfasr.PermissionDeniedError),
-        (replies.not_hosted(), hfasr.ModelNotHostedError),
-        (replies.gone(), hfasr.EndpointGoneError),
     ],
 )
 def test_what_fails_for_all_stops_the_batch(
@@ -187,6 +185,21 @@ def test_what_fails_for_all_stops_the_batch(
     assert "every further item" in str(raised.value)
     assert len(asr_server.requests) <= 5
     assert list(batch) == []
+
+
+@pytest.mark.parametrize("reply", [replies.not_hosted(), replies.does_not_exist(), replies.gone()])
+def test_a_wrong_model_is_found_at_once(
+    session: Make, asr_server: FakeASRServer, files: Files, reply: Any
+) -> None:
+    """A model that is not there ends the batch at its first item; after an answer it is that item's failure alone."""
+    asr = session(router_url=asr_server.router_url)
+    asr_server.script(reply)
+    with pytest.raises(BatchAbortedError) as raised:
+        next(asr.transcribe_many(files(20), max_concurrency=1))
+    assert isinstance(raised.value.__cause__, hfasr.APIStatusError)
+    assert len(asr_server.requests) == 1
+    asr_server.script(replies.Normal(), reply)
+    assert [item.ok for item in asr.transcribe_many(files(4), max_concurrency=1)] == [True, False, True, True]
 
 
 def test_nothing_paid_is_lost_when_a_batch_is_stopped(session: Make, asr_server: FakeASRServer, files: Files) -> None:

@@ -97,6 +97,18 @@ class AtOnce(Bucket):
         self._free += 1
 
 
+class AtRandom(Bucket):
+    """Refuses a *share* of what it is asked, however slowly it is asked."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__(RATE)
+        self._share = share
+        self._random = random.Random(1)
+
+    def takes(self, now: float) -> bool:
+        return self._random.random() >= self._share
+
+
 class Simulation:
     """*n_callers* that ask *server* again and again through one limiter, with the back-off of a call."""
 
@@ -194,6 +206,14 @@ def test_limited_number_at_once(n: int, latency: float, asked: float | None) -> 
     rate, refused = Simulation(AtOnce(n), latency, 64, asked=asked).run().rates()
     assert rate >= 0.85 * n / (latency + 0.003)
     assert refused < 0.03
+
+
+@pytest.mark.parametrize(("share", "least"), [(0.02, 100), (0.1, 100), (0.5, 5)])
+@pytest.mark.parametrize("asked", [None, 1.0])
+def test_refusals_at_random(share: float, least: float, asked: float | None) -> None:
+    """A server that refuses at random is not asked ever more slowly, which would help nobody."""
+    rate, _ = Simulation(AtRandom(share), 0.1, 32, asked=asked).run().rates()
+    assert rate >= least
 
 
 def limiter_with(*outcomes: Outcome, asked: float | None = None, at: float = 0.0, longest: float = 120.0) -> Limiter:

@@ -18,7 +18,7 @@ from hfasr.errors import (
     EndpointGoneError,
     HfasrError,
     InvalidOptionError,
-    ModelNotHostedError,
+    NotFoundError,
     PaymentRequiredError,
     PermissionDeniedError,
 )
@@ -47,13 +47,14 @@ _FATAL = (
     AuthenticationError,
     PaymentRequiredError,
     PermissionDeniedError,
-    EndpointGoneError,
-    ModelNotHostedError,
     BackendNotFoundError,
     BackendNotInstalledError,
     InvalidOptionError,
 )
 """Of the last route: they say nothing of the item, so every further one would end alike."""
+
+_FATAL_AT_FIRST = (EndpointGoneError, NotFoundError)
+"""As long as no item has been answered: a wrong model or address. Later they may be a proxy's hiccup."""
 
 
 class Settled(NamedTuple):
@@ -71,7 +72,7 @@ class _KnownError(Exception):
         self.error = error
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(slots=True, kw_only=True)
 class Job:
     """What all items of a batch have in common."""
 
@@ -86,6 +87,8 @@ class Job:
     cache: Cache | None
     verify: Verify
     retry_failed: bool | None
+    answered: bool = False
+    """Whether any item was transcribed."""
 
     async def settle(self, io: IO, index: int, audio: AudioInput) -> Settled:
         """
@@ -102,12 +105,13 @@ class Job:
                 if entry is not None:
                     return Settled(BatchItem(index, audio, entry.transcript, entry.error, resumed=True), None)
             transcript = await transcribe(io, self.config, self.shared, audio, self.options, memory=memory)
+            self.answered = True
             item = BatchItem(index, audio, transcript, resumed=memory.resumed)
             return Settled(item, None if memory.resumed else memory.key)
         except _KnownError as known:
             return Settled(BatchItem(index, audio, error=known.error, resumed=True), None)
         except HfasrError as failed:
-            if _is_fatal(failed):
+            if self._is_fatal(failed):
                 raise BatchAbortedError(
                     f"the batch was stopped, since every further item would fail alike: {failed}",
                     attempts=failed.attempts,
@@ -117,6 +121,10 @@ class Job:
             logger.debug("item %d of the batch failed", index, exc_info=failed)
             error = failed
         return Settled(BatchItem(index, audio, error=_without_frames(error)), memory.key)
+
+    def _is_fatal(self, error: HfasrError) -> bool:
+        last = error.errors[-1] if isinstance(error, AllRoutesFailedError) and error.errors else error
+        return isinstance(last, _FATAL) or (isinstance(last, _FATAL_AT_FIRST) and not self.answered)
 
     def take_over(self, entry: Entry) -> bool:
         """Whether *entry* of the journal stands, and is not to be tried again."""
@@ -204,11 +212,6 @@ def _from_cache(transcript: Transcript) -> Transcript:
         return transcript
     attempt = Attempt(CACHE_ROUTE, None, None, None, 0.0, 0.0, 0.0)
     return dataclasses.replace(transcript, provenance=dataclasses.replace(origin, attempts=(attempt,)))
-
-
-def _is_fatal(error: HfasrError) -> bool:
-    last = error.errors[-1] if isinstance(error, AllRoutesFailedError) and error.errors else error
-    return isinstance(last, _FATAL)
 
 
 def _without_frames(error: Exception) -> Exception:

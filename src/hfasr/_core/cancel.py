@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .bells import Bell
     from .http import Reach
 
-__all__ = ["CANCEL", "Cancel", "Cancelled", "StoppableAsyncIO", "StoppableBlockingIO"]
+__all__ = ["CANCEL", "Cancel", "Cancelled", "StoppableAsyncIO", "StoppableBlockingIO", "shut_down"]
 
 
 class Cancelled(BaseException):
@@ -58,7 +58,7 @@ class Cancel:
         with self._lock:
             self.was_cut = True
             for stream in self._streams:
-                _shut_down(stream)
+                shut_down(stream)
 
     def check(self) -> None:
         """Raise `Cancelled` where the batch has stopped."""
@@ -96,7 +96,8 @@ CANCEL: ContextVar[Cancel | None] = ContextVar("hfasr_cancel", default=None)
 """Of the batch for which this thread works."""
 
 
-def _shut_down(stream: Any) -> None:
+def shut_down(stream: Any) -> None:
+    """End whatever waits on *stream*, a network stream of httpcore, in any thread. Closing it would wake nobody."""
     sock = stream.get_extra_info("socket")
     if sock is not None:
         with contextlib.suppress(OSError):  # it has just been closed

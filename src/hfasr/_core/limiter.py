@@ -188,12 +188,13 @@ class Limiter:
             self._depths.append(ticket.depth)
             return
         self._refused_share += (1 - self._refused_share) * _FLOOD_WEIGHT
-        stop = asked is not None and (outcome is Outcome.OVERLOADED or not self._is_stray(asked))
+        stop = asked is not None and (outcome is Outcome.OVERLOADED or not self._is_stray(asked, now))
         deep = outcome is Outcome.OVERLOADED or self._is_too_deep(ticket)
         alone = ticket.depth == 1 and self.window > 1  # one call after the other: its own back-off does
         if not deep and not (alone and self._pace.rate is None):
             self._pace.limited(ticket, self._newest, now)
-        if deep or self._pace.rate is None:
+        blind = outcome is Outcome.LIMITED and self._pace.is_blind(now)
+        if not blind and (deep or self._pace.rate is None):
             self._window.pushed_back(ticket, self._newest, now, to_blame=deep)
         if asked is not None and stop:
             self._told_until = max(self._told_until, now + asked) if now < self._shut_until else now + asked
@@ -208,14 +209,16 @@ class Limiter:
             return ticket.depth > 1 and n_as_deep < _DEEP * len(self._depths)
         return self._window.is_beyond(ticket) and (ticket.full or self._pace.rate is None)
 
-    def _is_stray(self, asked: float) -> bool:
+    def _is_stray(self, asked: float, now: float) -> bool:
         """
         Whether a 429 is a single one at a pace that is otherwise fine, with the shortest time that a header can say.
 
         Then the request itself waits, and the pace goes back, but not all stop for what may be 50 ms.
         """
+        if asked > _HEADER_RESOLUTION_S:
+            return False
         known = self._pace.rate is not None or self._window.ceiling is not None
-        return known and asked <= _HEADER_RESOLUTION_S and self._refused_share < _FLOOD
+        return (known and self._refused_share < _FLOOD) or self._pace.is_blind(now)
 
     def note_quota(
         self, ticket: Ticket, remaining: int, reset: float, now: float, *, longest: float = math.inf

@@ -15,6 +15,7 @@ import select
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
@@ -25,7 +26,7 @@ import httpcore
 from hfasr.audio.addresses import is_public
 from hfasr.errors import AudioURLError
 
-from .cancel import CANCEL
+from .cancel import CANCEL, shut_down
 from .expiry import EXPIRES
 
 __all__ = ["AsyncBackend", "BlockingBackend"]
@@ -83,6 +84,15 @@ class BlockingBackend(httpcore.NetworkBackend):
     def __init__(self, *, guarded: bool) -> None:
         self._guarded = guarded
         self._backend = httpcore.SyncBackend()
+        self._streams: weakref.WeakSet[httpcore.NetworkStream] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def cut(self) -> None:
+        """End whatever waits on a connection, in any thread."""
+        with self._lock:
+            streams = list(self._streams)
+        for stream in streams:
+            shut_down(stream)
 
     def connect_tcp(
         self,
@@ -103,7 +113,10 @@ class BlockingBackend(httpcore.NetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 last = error
             else:
-                return _ClampedStream(stream)
+                clamped_stream = _ClampedStream(stream)
+                with self._lock:
+                    self._streams.add(clamped_stream)
+                return clamped_stream
         raise last
 
 

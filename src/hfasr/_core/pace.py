@@ -6,6 +6,10 @@ accept. After a hold a little more is tried; at the next 429 it is known whether
 same (the hold doubles, so that refusals become rare), a higher one, or only seemed higher because
 the server had saved up a burst (the higher pace is refused within its own hold, and is given up).
 
+Some servers refuse now and then however slowly they are asked (one provider of Hugging Face was seen to
+refuse half of all requests, huggingface_hub issue 4703). There a lower pace only costs time: where it has
+been lowered again and again and no hold passed without a refusal, there is none for a while.
+
 Sources: the virtual scheduling form of GCRA, ITU-T I.371. The numbers are this library's own, found
 with the simulated servers in ``tests/core/test_limiter.py``.
 """
@@ -37,6 +41,10 @@ _RUSH = 0.3  # per second, where there seems to be none
 _FORGET = 1.3  # times the estimate, without a 429: there is another limit, or none
 _DROP = 4.0
 _IDLE_S = 60.0  # so long without need of it, it is dropped, too
+_BLIND_FALL = 0.6  # to so much of what was believed, in falls one after the other: refusals do not obey the pace
+_N_FALLS = 2  # the first ones after a burst are true
+_BLIND_S = 60.0  # so long 429s then set no pace; the double each time
+_BLIND_MAX_S = 600.0
 _LATENESS_S = 0.02  # a thread may wake that late without loss of rate
 
 
@@ -91,6 +99,14 @@ class Pace:
         self._accepted: deque[float] = deque(maxlen=1024)  # when answers to requests at this pace came
         self._n_refused = 0  # requests at this pace
         self._judged = 0  # tickets up to this one were sent at an earlier pace
+        self._n_falls = 0  # one after the other, with no hold that passed in between
+        self._fallen = 1.0  # to how much of what was believed, by those after the first ones
+        self._blind_until = -math.inf
+        self._blind_s = _BLIND_S
+
+    def is_blind(self, now: float) -> bool:
+        """Whether 429s were found not to depend on the pace."""
+        return now < self._blind_until
 
     def wait(self, now: float) -> float:
         return 0.0 if self.rate is None else max(0.0, self._slot - now)
@@ -113,6 +129,7 @@ class Pace:
         if not self._hold.is_over(now):
             return
         self._before = None  # the higher one has held
+        self._n_falls, self._fallen = 0, 1.0
         far = self.rate > _FORGET * self._capacity
         if far:
             self._known = False
@@ -126,7 +143,7 @@ class Pace:
             self._hold.count()
 
     def limited(self, ticket: Ticket, newest: int, now: float) -> None:
-        if ticket.number <= self._judged:
+        if ticket.number <= self._judged or self.is_blind(now):
             return
         self._n_refused += 1
         measured = self._measure(now, _SPAN_S)
@@ -141,6 +158,8 @@ class Pace:
             n_accepted = len(self._accepted)
             asked_for = self.rate * n_accepted / (n_accepted + self._n_refused)
             capacity, hold = self._after_hold(min(measured, asked_for))
+            if self._falls_in_vain(capacity, now):
+                return
         self._capacity = capacity
         self.rate = _SHARE * capacity
         self._hold.begin(now, hold)
@@ -172,6 +191,17 @@ class Pace:
                 self._known, self._reach = True, max(self._reach, reach)
                 return max(measured, min(capacity, (1 + _CLOSE) * measured)), 2 * length
         return min((1 - _CLOSE / 3) * self._capacity, (1 + _CLOSE) * measured), self._hold.length
+
+    def _falls_in_vain(self, capacity: float, now: float) -> bool:
+        self._n_falls += 1
+        if self._n_falls > _N_FALLS:
+            self._fallen *= min(1.0, capacity / self._capacity)
+        if self._fallen >= _BLIND_FALL:
+            return False
+        self._blind_until = now + self._blind_s
+        self._blind_s = min(2 * self._blind_s, _BLIND_MAX_S)
+        self.rate, self._n_falls, self._fallen = None, 0, 1.0
+        return True
 
     def _measure(self, now: float, span: float) -> float | None:
         """Return how many requests a second were accepted within *span* seconds, ``None`` where too few were."""

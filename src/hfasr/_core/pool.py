@@ -170,7 +170,8 @@ class _AsyncStream(httpx.AsyncByteStream):
 class _Transport(httpx.BaseTransport):
     def __init__(self, *, guarded: bool) -> None:
         kinds = (Connections, httpcore.HTTPProxy, httpcore.SOCKSProxy)
-        self._choice = _Choice(kinds, BlockingBackend(guarded=guarded), guarded=guarded)
+        self._backend = BlockingBackend(guarded=guarded)
+        self._choice = _Choice(kinds, self._backend, guarded=guarded)
         self._lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -184,6 +185,7 @@ class _Transport(httpx.BaseTransport):
         )
 
     def close(self) -> None:
+        self._backend.cut()  # first: a socket that is closed does not wake a thread that waits for it
         for pool in self._choice.pools.values():
             pool.close()
 

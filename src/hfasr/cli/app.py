@@ -10,9 +10,10 @@ import typer
 from hfasr import __version__
 from hfasr.formats import TIMED_FORMATS
 
-from . import options as opt  # noqa: TC001 # typer reads the annotations
+from . import options as opt  # typer reads the annotations
 from .console import prepare_streams
-from .inputs import STDIN
+from .inputs import STDIN, are_several
+from .many import JOURNAL_FILE
 from .outputs import Output
 from .report import Report
 from .run import run
@@ -66,8 +67,16 @@ def transcribe(
     task: opt.TaskOption = None,
     prompt: opt.Prompt = None,
     timestamps: opt.Timestamps = None,
-    format: opt.FormatOption = "txt",  # noqa: A002 # the option's name
+    format: opt.FormatOption = None,  # noqa: A002 # the option's name
     output_dir: opt.OutputDir = None,
+    jobs: opt.Jobs = 8,
+    journal: opt.Journal = None,
+    resume: opt.Resume = False,
+    retry_failed: opt.RetryFailed = None,
+    cache: opt.Cache = None,
+    verify: opt.VerifyOption = "stat",
+    unordered: opt.Unordered = False,
+    progress: opt.ProgressOption = None,
     deadline: opt.Deadline = None,
     timeout: opt.Timeout = 60.0,
     upload: opt.UploadOption = "auto",
@@ -75,13 +84,19 @@ def transcribe(
     json_errors: opt.JSONErrors = False,
 ) -> None:
     """
-    Print what is said in each FILE or URL.
+    Print what is said in each FILE or URL, and in each file of a FOLDER.
 
     The token is read from HF_TOKEN or from the login of `hf auth login`; the key of a server of your
     own from HFASR_TOKEN. Text goes to standard output, everything else to standard error. Exit
     status: 0 all done, 1 some failed, 2 usage.
     """
-    _refuse_mixtures(inputs, format, output_dir is not None)
+    formats = [one.value for one in dict.fromkeys(format or [opt.Format.txt])]
+    several = are_several(inputs)
+    _refuse_mixtures(inputs, formats, several=several, has_folder=output_dir is not None)
+    if journal is None and output_dir is not None and (several or resume):
+        journal = output_dir / JOURNAL_FILE
+    if journal is None and resume:
+        raise typer.BadParameter("--resume goes on with a journal; add --output-dir or --journal")
     engine = _engine(backend, {"device": device, "dtype": dtype, "batch_size": batch_size})
     client: dict[str, Any] = {
         "model": model,
@@ -100,13 +115,33 @@ def transcribe(
         "upload": upload,
         "allow_private_urls": allow_private_urls,
     }
+    timed = TIMED_FORMATS.intersection(formats)
     call: TranscribeOptions = {
         "language": language,
         "task": task,
         "prompt": prompt,
-        "return_timestamps": "word" if timestamps == "word" else timestamps == "segment" or format in TIMED_FORMATS,
+        "return_timestamps": "word" if timestamps == "word" else timestamps == "segment" or bool(timed),
     }
-    status = run(inputs, client, call, Output(format, output_dir, inputs), Report(as_json=json_errors), engine=engine)
+    batch: dict[str, Any] = {
+        "max_concurrency": jobs,
+        "ordered": not unordered,
+        "journal": journal,
+        "cache": cache,
+        "progress": progress,
+        "verify": verify,
+        "retry_failed": retry_failed,
+    }
+    is_batch = several or journal is not None or cache is not None
+    status = run(
+        inputs,
+        client,
+        call,
+        Output(formats, output_dir, several=several, kept=journal is not None),
+        Report(as_json=json_errors),
+        engine=engine,
+        batch=batch if is_batch else None,
+        resume=resume,
+    )
     raise typer.Exit(status)
 
 
@@ -131,8 +166,12 @@ def _engine(backend: str, options: dict[str, str | None]) -> dict[str, Any]:
     return given
 
 
-def _refuse_mixtures(inputs: list[str], format_name: str, has_folder: bool) -> None:
+def _refuse_mixtures(inputs: list[str], formats: list[str], *, several: bool, has_folder: bool) -> None:
     if sum(name in STDIN for name in inputs) > 1:
         raise typer.BadParameter("standard input (-) can be read only once")
-    if len(inputs) > 1 and format_name in TIMED_FORMATS and not has_folder:
-        raise typer.BadParameter(f"several inputs do not make one {format_name} file; add --output-dir")
+    if has_folder:
+        return
+    if len(formats) > 1:
+        raise typer.BadParameter("several formats do not go to one standard output; add --output-dir")
+    if several and formats[0] in TIMED_FORMATS:
+        raise typer.BadParameter(f"several inputs do not make one {formats[0]} file; add --output-dir")

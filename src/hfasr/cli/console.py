@@ -8,12 +8,18 @@ import logging
 import os
 import re
 import sys
-from typing import IO
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import IO, Any
 
 _QUIET = logging.NullHandler()
 
 # What a terminal would obey rather than show: C0 without tab and newline, DEL and C1 (ECMA-48, section 5).
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+_aside: Callable[[], AbstractContextManager[Any]] = nullcontext
+"""Takes the bar away while something is written."""
 
 
 class OutputError(OSError):
@@ -37,6 +43,25 @@ def prepare_streams() -> None:
     logging.getLogger("hfasr").addHandler(_QUIET)  # else logging prints warnings to standard error by itself
 
 
+@contextlib.contextmanager
+def beside_bar(*, is_shown: bool) -> Iterator[None]:
+    """Let what is written meanwhile stand above the library's bar, where one *is_shown*, not in it."""
+    global _aside  # noqa: PLW0603  # one process, one screen
+    if is_shown:
+        from tqdm.auto import tqdm  # type: ignore[import-untyped]  # what draws it
+
+        _aside = tqdm.external_write_mode
+    try:
+        yield
+    finally:
+        _aside = nullcontext
+
+
+def encodes_all() -> bool:
+    """Whether standard output takes every character as it is."""
+    return (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") in {"utf8", "utf16", "utf32"}
+
+
 def check_stdout() -> None:
     """
     Refuse a standard output that was closed before the command began.
@@ -57,10 +82,12 @@ def write_stdout(text: str) -> None:
         BrokenPipeError: Whoever read it has left.
     """
     check_stdout()
-    if sys.stdout.isatty():
+    on_screen = sys.stdout.isatty()
+    if on_screen:
         text = _CONTROLS.sub("", text)
     try:
-        print(text, end="", flush=True)
+        with _aside() if on_screen else nullcontext():
+            print(text, end="", flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -74,7 +101,8 @@ def write_stderr(line: str) -> None:
     if sys.stderr is None:  # print would take standard output instead
         return
     try:
-        print(line, file=sys.stderr, flush=True)
+        with _aside():
+            print(line, file=sys.stderr, flush=True)
     except OSError:  # nobody is left to be told
         discard(sys.stderr)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -9,16 +10,31 @@ import typer
 
 from hfasr.types import Task
 
-Format: TypeAlias = Literal["txt", "srt", "vtt", "tsv", "json"]
 Detail: TypeAlias = Literal["segment", "word"]
 Dialect: TypeAlias = Literal["auto", "hf", "openai"]
 Dtype: TypeAlias = Literal["auto", "float32", "float16", "bfloat16"]
+Verify: TypeAlias = Literal["stat", "hash"]
 Upload: TypeAlias = Literal["auto", "original", "flac", "wav", "opus"]
+
+
+class Format(StrEnum):
+    """What to write; typer takes no list of a ``Literal``."""
+
+    txt = "txt"
+    srt = "srt"
+    vtt = "vtt"
+    tsv = "tsv"
+    json = "json"
+    jsonl = "jsonl"
+
 
 Inputs = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILE|URL|-", help="Audio files, URLs of audio, or - for standard input.", show_default=False
+        metavar="FILE|URL|FOLDER|-",
+        help="Audio files, URLs of audio, folders, patterns such as '**/*.wav', manifests (*.jsonl), or - for "
+        "standard input.",
+        show_default=False,
     ),
 ]
 Model = Annotated[
@@ -118,7 +134,15 @@ Timestamps = Annotated[
         show_default=False,
     ),
 ]
-FormatOption = Annotated[Format, typer.Option("--format", "-f", help="What to write.")]
+FormatOption = Annotated[
+    list[Format] | None,
+    typer.Option(
+        "--format",
+        "-f",
+        help="What to write: txt if none is named; may be repeated with --output-dir. jsonl has a line for each input.",
+        show_default=False,
+    ),
+]
 OutputDir = Annotated[
     Path | None,
     typer.Option(
@@ -126,6 +150,55 @@ OutputDir = Annotated[
         "-o",
         help="Write one file for each input into this folder, instead of standard output.",
         file_okay=False,
+        show_default=False,
+    ),
+]
+Jobs = Annotated[
+    int, typer.Option("--jobs", "-j", help="Files in work at once.", min=1, max=1024, metavar="N", show_default="8")
+]
+Journal = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal",
+        help="File that keeps what is finished; .hfasr-journal.jsonl in --output-dir if none is named.",
+        dir_okay=False,
+        show_default=False,
+    ),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with a journal that is there, and leave out what is done.")
+]
+RetryFailed = Annotated[
+    bool | None,
+    typer.Option(
+        "--retry-failed/--no-retry-failed",
+        help="With --resume, try again all that failed, or nothing; by default what may work.",
+        show_default=False,
+    ),
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        help="File that keeps transcripts by the content of the audio, for all runs.",
+        dir_okay=False,
+        show_default=False,
+    ),
+]
+VerifyOption = Annotated[
+    Verify,
+    typer.Option(
+        "--verify", help="How the journal knows a file again: by path, size and time (stat), or by content (hash)."
+    ),
+]
+Unordered = Annotated[
+    bool, typer.Option("--unordered", help="Write each text as soon as it is there, not in the order of the inputs.")
+]
+ProgressOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--progress/--no-progress",
+        help="Show a bar on standard error; by default where that is a terminal and there may be several files.",
         show_default=False,
     ),
 ]

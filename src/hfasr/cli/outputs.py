@@ -1,32 +1,32 @@
-"""Where transcripts go, and names that every system takes."""
+"""Where transcripts go: standard output, or files in a folder."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
-import re
+import sys
 import tempfile
-import unicodedata
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from hfasr.errors import clean
 from hfasr.formats import FORMATS, TIMED_FORMATS
 
 from .console import OutputError, check_stdout, reason, write_stdout
+from .lines import LINES_FILE, Lines, line
+from .names import folded, marked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
 
     from hfasr.types import Transcript
 
-MAX_STEM_BYTES = 200
-"""Room for a number and a suffix within the 255 bytes that file systems give a name."""
+    from .inputs import Found
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')  # surrogates: undecodable bytes
-# Windows: https://learn.microsoft.com/windows/win32/fileio/naming-a-file (names with a suffix are reserved, too)
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE)
+LINES = "jsonl"
+"""The format that has a line for each input, in one file."""
 
 
 class FolderError(OutputError):
@@ -38,18 +38,22 @@ class Output:
     Write transcripts to standard output, or into a folder.
 
     Args:
-        format_name: A key of `hfasr.formats.FORMATS`.
+        formats: Keys of `hfasr.formats.FORMATS`, or `LINES`; one alone where there is no folder.
 
         folder: Made by `prepare`; ``None``: standard output.
 
-        inputs: All inputs, in order; they decide the names.
+        several: Whether documents on standard output are to be told apart.
+
+        kept: Whether a journal keeps what cannot be written.
     """
 
-    def __init__(self, format_name: str, folder: Path | None, inputs: Sequence[str]) -> None:
-        self._format = format_name
+    def __init__(self, formats: Sequence[str], folder: Path | None, *, several: bool, kept: bool = False) -> None:
+        self._formats = formats
         self._folder = folder
-        self._names = file_names(inputs, format_name)
-        self._several = len(inputs) > 1
+        self._several = several
+        self._kept = kept
+        self._lines: Lines | None = None
+        self._taken: dict[bytes, bytes] | None = None
 
     def prepare(self) -> None:
         """
@@ -64,84 +68,122 @@ class Output:
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".hfasr-"):
-                pass
+            with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".hfasr-") as probe:
+                if Path(probe.name.upper()).exists() or sys.platform == "darwin":
+                    self._taken = {}  # names that differ in case, or on macOS in composition, are one file here
+            if LINES in self._formats:
+                self._lines = Lines(self._folder / LINES_FILE)
         except (OSError, ValueError) as error:
             raise FolderError(
                 f"cannot write into {self._folder}: {reason(error)}; choose another --output-dir"
             ) from error
 
-    def write(self, index: int, name: str, transcript: Transcript) -> None:
+    def write(self, found: Found, transcript: Transcript, *, again: bool = False) -> None:
         """
-        Write the transcript of input number *index*, called *name*.
+        Write the transcript of an input.
+
+        Args:
+            found: The input.
+
+            transcript: Of it.
+
+            again: It was finished in an earlier run: files that are there, newer than the input and not
+                empty, stay as they are.
 
         Raises:
             ValueError: Times are needed and the route gave none.
-            OutputError: The file cannot be written; the document went to standard output instead.
+            OutputError: A file cannot be written; if no journal has it, the document went to standard output.
             StdoutError: Standard output takes nothing.
         """
-        if self._format in TIMED_FORMATS and not transcript.segments and transcript.text:
-            raise ValueError(
-                f"the model gave no times, which {self._format} needs; use --format txt or another --model"
-            )
-        if self._folder is None:
-            write_stdout(self._document(name, transcript))
+        untimed = []
+        for format_name in self._formats:
+            if format_name in TIMED_FORMATS and not transcript.segments and transcript.text:
+                untimed.append(format_name)
+            elif format_name == LINES:
+                self._write_line(line(found.name, found.extra, transcript))
+            elif self._folder is None:
+                write_stdout(self._document(format_name, found.name, transcript))
+            else:
+                self._save(format_name, found, transcript, again=again)
+        if untimed:
+            needing = " and ".join(untimed)
+            raise ValueError(f"the model gave no times, which {needing} needs; use --format txt or another --model")
+
+    def fail(self, name: str, extra: Mapping[str, Any], error: Exception) -> None:
+        """Write down, where the format has room for it, that an input failed."""
+        if LINES in self._formats:
+            self._write_line(line(name, extra, error=error))
+
+    def finish(self) -> None:
+        """
+        Put the file of lines in its place.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        if self._lines is not None:
+            self._lines.finish()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._lines is not None:
+            self._lines.discard()
+
+    def _write_line(self, text: str) -> None:
+        if self._lines is not None:
+            self._lines.write(text)
+        else:
+            write_stdout(text)
+
+    def _save(self, format_name: str, found: Found, transcript: Transcript, *, again: bool) -> None:
+        assert self._folder is not None
+        path = self._folder / f"{self._own(found.place)}.{format_name}"
+        if again and found.is_own_place and _is_newer(path, found.audio):
             return
-        path = self._folder / self._names[index]
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             transcript.save(path)
         except (OSError, UnicodeError) as error:  # UnicodeError: a name that the file system cannot spell
-            write_stdout(self._document(name, transcript))
+            problem = f"cannot write {path}: {reason(error)}"
+            if self._kept:
+                raise OutputError(f"{problem}; its text is in the journal: mend that, and add --resume") from error
+            write_stdout(self._document(format_name, found.name, transcript))
             raise OutputError(
-                f"cannot write {path}: {reason(error)}; its text is on standard output instead; "
-                "choose another --output-dir for the next run"
+                f"{problem}; its text is on standard output instead; choose another --output-dir for the next run"
             ) from error
 
-    def _document(self, name: str, transcript: Transcript) -> str:
+    def _own(self, place: str) -> str:
+        """Return *place*, or where the file system takes it for one that another input has, another name."""
+        if self._taken is None:
+            return place
+        exact = _digest(place)
+        if self._taken.setdefault(_digest(folded(place)), exact) == exact:
+            return place
+        above, slash, name = place.rpartition("/")
+        return f"{above}{slash}{marked(name, place)}"
+
+    def _document(self, format_name: str, name: str, transcript: Transcript) -> str:
         if not self._several:
-            return FORMATS[self._format](transcript)
-        if self._format == "json":  # one object a line, so that they can be told apart
+            return FORMATS[format_name](transcript)
+        if format_name == "json":  # one object a line, so that they can be told apart
             return json.dumps({"input": name, **transcript.to_dict()}, ensure_ascii=False) + "\n"
-        return f"==> {clean(name)} <==\n{FORMATS[self._format](transcript)}"
+        return f"==> {clean(name)} <==\n{FORMATS[format_name](transcript)}"
 
 
-def file_names(inputs: Iterable[str], suffix: str) -> list[str]:
-    """
-    Return one file name for each input: its stem and *suffix*, valid everywhere, no two the same.
-
-    Example:
-        >>> file_names(["a/talk.mp3", "b/Talk.wav", "https://x.org/CON.flac?v=1", "-"], "srt")
-        ['talk.srt', 'Talk-2.srt', 'CON_.srt', 'stdin.srt']
-    """
-    names: list[str] = []
-    taken: set[str] = set()
-    for source in inputs:
-        stem = _stem(source)
-        number, name = 1, stem
-        while _folded(name) in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        taken.add(_folded(name))
-        names.append(f"{name}.{suffix}")
-    return names
+def _is_newer(path: Path, audio: str | Path) -> bool:
+    """Whether *path* has something in it, and was written after *audio*, where that is a file."""
+    try:
+        written = path.stat()
+    except OSError:
+        return False
+    with contextlib.suppress(OSError, ValueError):  # a URL, or a file that has gone since
+        return written.st_size > 0 and written.st_mtime_ns > Path(audio).stat().st_mtime_ns
+    return written.st_size > 0
 
 
-def _stem(source: str) -> str:
-    if source == "-":
-        return "stdin"
-    if _URL.match(source):
-        last = PurePosixPath(unquote(urlsplit(source).path)).name
-        stem = PurePosixPath(last).stem
-    else:
-        stem = Path(source).stem
-    stem = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", stem)).strip(". ")
-    stem = stem.encode("utf-8", errors="replace")[:MAX_STEM_BYTES].decode("utf-8", errors="ignore").rstrip(". ")
-    if _RESERVED.fullmatch(stem):
-        head, dot, rest = stem.partition(".")
-        stem = f"{head}_{dot}{rest}"
-    return stem or "audio"
-
-
-def _folded(name: str) -> str:
-    # macOS and Windows take names that differ in case or composition only for the same.
-    return unicodedata.normalize("NFC", name.casefold())
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8]

@@ -1,4 +1,4 @@
-"""One input after the other, whatever happens to the one before."""
+"""One input or many, and what the exit status says of it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from hfasr._core.story import answered
-from hfasr.errors import AuthenticationError, BackendNotFoundError, BackendNotInstalledError
+from hfasr.errors import AuthenticationError, BackendNotFoundError, BackendNotInstalledError, BatchError
 
-from .console import StdoutError, discard
-from .inputs import opened
+from .console import OutputError, StdoutError, discard
+from .inputs import Found, are_several, find, opened
+from .many import StoppedError, check_journal, concerns_all, run_many
 from .outputs import FolderError
+from .tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hfasr import ASRClient
-    from hfasr.types import TranscribeOptions, Transcript
+    from hfasr.types import TranscribeOptions
 
     from .outputs import Output
     from .report import Report
@@ -33,12 +34,14 @@ def run(
     report: Report,
     *,
     engine: Mapping[str, Any],
+    batch: Mapping[str, Any] | None,
+    resume: bool = False,
 ) -> int:
     """
     Transcribe *inputs* and return the exit status.
 
     Args:
-        inputs: Paths, URLs, or ``"-"`` for standard input.
+        inputs: Paths, URLs, ``"-"`` for standard input, folders, patterns, manifests.
 
         client: Arguments of `hfasr.ASRClient`.
 
@@ -49,30 +52,50 @@ def run(
         report: Takes everything else.
 
         engine: Options of the local engine that the client's *backend* names; empty: none.
+
+        batch: Arguments of `ASRClient.transcribe_many`; ``None``: there is one input, and one call.
+
+        resume: Whether the batch's journal may be there already.
     """
+    tally = Tally(batch["journal"] if batch is not None else None)
     try:
         with ExitStack() as stack:
+            if batch is not None:
+                check_journal(batch["journal"], resume=resume)
             try:
                 asr = _client(client, engine, stack)
             except Exception as error:  # noqa: BLE001 # reported: nothing can be done without a client
                 report.failure(None, error)
                 return USAGE
             output.prepare()
-            done = [_one(asr, index, inputs, call=call, output=output, report=report) for index in range(len(inputs))]
-    except KeyboardInterrupt as error:
-        report.failure(None, error)
+            stack.enter_context(output)
+            if batch is None:
+                _run_one(asr, inputs, call=call, output=output, report=report, tally=tally)
+            else:
+                run_many(asr, inputs, batch=batch, call=call, output=output, report=report, tally=tally)
+    except KeyboardInterrupt:
+        report.failure(None, KeyboardInterrupt(*([] if batch is None else [tally.so_far()])))
         return INTERRUPTED
     except (AuthenticationError, BackendNotFoundError, BackendNotInstalledError, FolderError) as error:
         report.failure(None, error)
         return USAGE
-    except StdoutError as error:
-        discard(sys.stdout)
+    except StoppedError as error:
         report.failure(None, error)
         return SOME_FAILED
+    except BatchError as error:  # a journal or cache that cannot be used
+        report.failure(None, error)
+        return SOME_FAILED if tally.n_done else USAGE
     except BrokenPipeError:
         discard(sys.stdout)
         return SOME_FAILED
-    return DONE if all(done) else SOME_FAILED
+    except OutputError as error:
+        if isinstance(error, StdoutError):
+            discard(sys.stdout)
+        report.failure(None, error)
+        return SOME_FAILED
+    if tally.n_failed and are_several(inputs):
+        report.summary(tally.summary())
+    return SOME_FAILED if tally.n_failed else DONE
 
 
 def _client(settings: Mapping[str, Any], engine: Mapping[str, Any], stack: ExitStack) -> ASRClient:
@@ -89,33 +112,22 @@ def _client(settings: Mapping[str, Any], engine: Mapping[str, Any], stack: ExitS
     return stack.enter_context(ASRClient(**settings))
 
 
-def _one(
-    asr: ASRClient, index: int, inputs: Sequence[str], *, call: TranscribeOptions, output: Output, report: Report
-) -> bool:
-    name = inputs[index]
+def _run_one(
+    asr: ASRClient, inputs: Sequence[str], *, call: TranscribeOptions, output: Output, report: Report, tally: Tally
+) -> None:
+    """Transcribe the only input, in this very thread: reading standard input must end at Ctrl-C."""
+    name = inputs[0]
+    found = next(find(inputs))
+    assert isinstance(found, Found)  # it was named by itself
     try:
-        with report.progress(name, index + 1, len(inputs)), opened(name) as audio:
+        with report.progress(name), opened(name) as audio:
             transcript = asr.transcribe(audio, **call)
-        _explain(name, transcript, report)
-        output.write(index, name, transcript)
-    except Exception as error:  # reported: one bad input never ends the run
-        if _concerns_all(error):
+        report.explain(name, transcript)
+        output.write(found, transcript)
+    except Exception as error:  # reported
+        if concerns_all(error) or isinstance(error, (BrokenPipeError, StdoutError)):
             raise
         report.failure(name, error)
-        return False
-    return True
-
-
-def _concerns_all(error: Exception) -> bool:
-    """Whether *error* would come again for every other input: told once, it ends the run."""
-    if isinstance(error, AuthenticationError):
-        return not error.attempts  # no token was found, so nothing was sent
-    return isinstance(error, (BackendNotFoundError, BackendNotInstalledError, BrokenPipeError, StdoutError))
-
-
-def _explain(name: str, transcript: Transcript, report: Report) -> None:
-    for warning in transcript.warnings:
-        report.warning(name, warning)
-    origin = transcript.provenance
-    if origin is not None and origin.fallback_reason is not None:
-        report.warning(name, answered(origin))
+        tally.failed(name, error)
+        output.fail(name, {}, error)
+    output.finish()

@@ -47,7 +47,7 @@ def test_protocol_loads_nothing(ctc: Path, loaded: list[Any]) -> None:
     assert isinstance(model, Backend)
     assert (model.name, model.sampling_rate, model.max_duration_s) == ("transformers", 16_000, None)
     assert (model.model, model.revision) == (str(ctc), None)
-    assert repr(model) == f"Transformers({str(ctc)!r}, device='cpu')"
+    assert repr(model) == f"Transformers({str(ctc)!r}, device='cpu', dtype='float32')"
     assert loaded == []
 
 

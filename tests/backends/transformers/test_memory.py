@@ -127,7 +127,7 @@ def test_failover(tiny_model: TinyModel) -> None:
     limit(full, "forward", 0, MemoryError())
     with ASRClient(folder, backend=full, fallback=f"transformers:{folder}") as asr:
         transcript = asr.transcribe(Audio(sound(1.0), RATE))
-    assert transcript.text == hear(engine(Path(folder)), sound(1.0))[0].text
+    assert transcript.text == hear(engine(Path(folder), dtype="auto"), sound(1.0))[0].text
     assert transcript.provenance is not None
     assert "not enough memory" in (transcript.provenance.fallback_reason or "")
 
@@ -147,8 +147,8 @@ lines = []
 logging.getLogger("hfasr").addHandler(Lines())
 logging.getLogger("hfasr").setLevel(logging.WARNING)
 clips = [sound(20.0 - n / 10, seed=n) for n in range(12)]
-alone = texts(hear(Transformers(sys.argv[1], device="cpu", batch_size=1), *clips))
-model = Transformers(sys.argv[1], device="cpu", batch_size=12)
+alone = texts(hear(Transformers(sys.argv[1], device="cpu", dtype="float32", batch_size=1), *clips))
+model = Transformers(sys.argv[1], device="cpu", dtype="float32", batch_size=12)
 hear(model, clips[0])
 with open("/proc/self/status", encoding="ascii") as status:
     used = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmSize"))
@@ -161,8 +161,8 @@ print(json.dumps({"same": texts(hear(model, *clips)) == alone, "lines": lines}))
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory are kept by Linux only")
 def test_for_real(tmp_path: Path) -> None:
     """A process that may not have the memory for 12 clips at once transcribes them all the same."""
-    # Layers so wide that each clip needs 16 MB for every one of their results.
-    folder = tiny.tiny_ctc(tmp_path / "wide", intermediate_size=4_096)
+    # Layers so wide that each clip needs 32 MB for every one of their results.
+    folder = tiny.tiny_ctc(tmp_path / "wide", intermediate_size=8_192)
     done = subprocess.run(
         [sys.executable, "-c", REAL, str(folder)],
         capture_output=True,

@@ -126,7 +126,8 @@ def keep_little(model: Any) -> None:
 
 
 def _lighten(output: dict[str, Any], *, keep_scores: bool) -> None:
-    for name in ("cross_attentions", "decoder_attentions", "encoder_attentions", "past_key_values"):
+    # From transformers 5.24 on the keys and values of the decoder are called its cache.
+    for name in ("cross_attentions", "decoder_attentions", "encoder_attentions", "past_key_values", "cache"):
         output.pop(name, None)
     scores, beams = output.get("scores"), output.get("beam_indices")
     if scores is not None and beams is None:  # with beams they are sums over a whole text
