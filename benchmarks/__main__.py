@@ -14,12 +14,19 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=200, help="local: number of files (200)")
     parser.add_argument("--rounds", type=int, default=5, help="local: rounds that share them (5)")
     parser.add_argument("--threads", type=int, help="local: for both sides; 1 on a machine that others use, too")
+    parser.add_argument("--models", nargs="+", choices=local.MODELS, help="local: some alone; --save keeps the others")
     parser.add_argument("--save", action="store_true", help="local: keep the figures, and put them into the docs")
     arguments = parser.parse_args()
     if arguments.which != "local":
         hosted.run()
     if arguments.which != "hosted":
-        local.run(n_clips=arguments.clips, n_rounds=arguments.rounds, n_threads=arguments.threads, save=arguments.save)
+        local.run(
+            n_clips=arguments.clips,
+            n_rounds=arguments.rounds,
+            n_threads=arguments.threads,
+            save=arguments.save,
+            models=arguments.models or (),
+        )
 
 
 if __name__ == "__main__":

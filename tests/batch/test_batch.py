@@ -188,9 +188,7 @@ def test_what_fails_for_all_stops_the_batch(
 
 
 @pytest.mark.parametrize("reply", [replies.not_hosted(), replies.does_not_exist(), replies.gone()])
-def test_a_wrong_model_is_found_at_once(
-    session: Make, asr_server: FakeASRServer, files: Files, reply: Any
-) -> None:
+def test_a_wrong_model_is_found_at_once(session: Make, asr_server: FakeASRServer, files: Files, reply: Any) -> None:
     """A model that is not there ends the batch at its first item; after an answer it is that item's failure alone."""
     asr = session(router_url=asr_server.router_url)
     asr_server.script(reply)

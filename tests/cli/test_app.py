@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -10,7 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 import hfasr
+import hfasr._client
 import hfasr.backends
+from hfasr import BatchItem
+from hfasr._batch.settings import Verify
 from hfasr._core.config import DEFAULT_MODEL, DialectName
 from hfasr.audio import UploadFormat
 from hfasr.cli import options
@@ -25,6 +30,7 @@ class Client:
 
     made: list[dict[str, Any]] = []  # noqa: RUF012 # one test, one list
     calls: list[tuple[Any, dict[str, Any]]] = []  # noqa: RUF012 # the same
+    batches: list[dict[str, Any]] = []  # noqa: RUF012 # the same
     answer: Transcript | BaseException = Transcript("hello")
 
     def __init__(self, **settings: Any) -> None:
@@ -42,11 +48,26 @@ class Client:
             raise self.answer
         return self.answer
 
+    @contextlib.contextmanager
+    def transcribe_many(self, audios: Iterable[Any], /, **options: Any) -> Iterator[Iterator[BatchItem]]:
+        self.batches.append(options)
+        yield self._items(audios)
+
+    def _items(self, audios: Iterable[Any]) -> Iterator[BatchItem]:
+        for index, audio in enumerate(audios):
+            try:
+                yield BatchItem(index, audio, self.transcribe(audio))
+            except hfasr.BackendError as error:
+                raise hfasr.BatchAbortedError("the batch was stopped") from error
+            except Exception as error:
+                yield BatchItem(index, audio, error=error)
+
 
 @pytest.fixture(autouse=True)
 def client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Client, "made", [])
     monkeypatch.setattr(Client, "calls", [])
+    monkeypatch.setattr(Client, "batches", [])
     monkeypatch.setattr(Client, "answer", Transcript("hello"))
     monkeypatch.setitem(vars(hfasr), "ASRClient", Client)
 
@@ -135,7 +156,8 @@ def test_subtitles_ask_for_times(arguments: list[str], asked: bool | str, monkey
 
 def test_choices_are_the_librarys() -> None:
     """The command takes exactly the values that the library takes."""
-    assert set(get_args(options.Format)) == set(FORMATS)
+    assert set(options.Format) == {*FORMATS, "jsonl"}
+    assert get_args(options.Verify) == get_args(Verify)
     assert get_args(options.Dialect) == get_args(DialectName)
     assert get_args(options.Upload) == get_args(UploadFormat)
     assert DEFAULT_MODEL in "".join(CliRunner().invoke(app, ["transcribe", "--help"]).output.split())
@@ -144,13 +166,19 @@ def test_choices_are_the_librarys() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "FILE|URL|-"),
+        ([], "FILE|URL|FOLDER|-"),
         (["--format", "doc", "x.wav"], "doc"),
         (["--timeout", "soon", "x.wav"], "--timeout"),
         (["--nonsense", "x.wav"], "--nonsense"),
         (["-", "-"], "only once"),
         (["-", "/dev/stdin"], "only once"),
         (["--format", "srt", "x.wav", "y.wav"], "--output-dir"),
+        (["--format", "srt", "."], "--output-dir"),
+        (["--format", "srt", "*.wav"], "--output-dir"),
+        (["--format", "txt", "--format", "json", "x.wav"], "--output-dir"),
+        (["--resume", "x.wav", "y.wav"], "--journal"),
+        (["--jobs", "0", "x.wav", "y.wav"], "--jobs"),
+        (["--verify", "name", "x.wav", "y.wav"], "name"),
         (["--device", "cpu", "x.wav"], "--backend transformers"),
         (["--dtype", "float32", "x.wav"], "--backend transformers"),
         (["--batch-size", "4", "x.wav"], "--backend transformers"),
@@ -190,6 +218,7 @@ def test_engine_that_is_not_there_is_told_once(kind: type[hfasr.BackendError], m
     monkeypatch.setattr(Client, "answer", kind("no such engine"))
     result = invoke("--backend", "b", "x.wav", "y.wav")
     assert (result.exit_code, result.stderr) == (2, "hfasr: no such engine\n")
+    assert len(Client.calls) == 1
 
 
 @pytest.mark.parametrize("error", [hfasr.AudioNotFoundError("no such file"), RuntimeError("a bug"), OSError("disk")])
@@ -199,13 +228,15 @@ def test_one_bad_input_does_not_end_the_run(error: Exception, monkeypatch: pytes
     result = invoke("x.wav", "y.wav")
     assert result.exit_code == 1
     assert len(Client.calls) == 2
-    assert [line.split(": ")[1] for line in result.stderr.splitlines()] == ["x.wav", "y.wav"]
+    first, second, summary = result.stderr.splitlines()
+    assert [line.split(": ")[1] for line in (first, second)] == ["x.wav", "y.wav"]
+    assert summary.startswith(f"hfasr: 2 of 2 files failed: 2 {type(error).__name__} (first: x.wav: ")
 
 
 def test_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C ends the run with one line and status 130."""
     monkeypatch.setattr(Client, "answer", KeyboardInterrupt())
-    result = invoke("x.wav", "y.wav")
+    result = invoke("x.wav")
     assert (result.exit_code, result.stdout, result.stderr) == (130, "", "hfasr: interrupted\n")
     assert len(Client.calls) == 1
 
@@ -266,19 +297,82 @@ def test_text_that_cannot_be_saved_is_printed(tmp_path: Path, monkeypatch: pytes
     )
 
 
+def test_every_option_of_a_batch_arrives(tmp_path: Path) -> None:
+    """Each option of a batch reaches the argument of `transcribe_many` that it stands for."""
+    result = invoke(
+        *("--jobs", "3", "--journal", str(tmp_path / "j"), "--cache", str(tmp_path / "c"), "--verify", "hash"),
+        *("--no-retry-failed", "--unordered", "--progress", "--resume", "--language", "fr", "x.wav", "y.wav"),
+    )
+    assert result.exit_code == 0, result.output
+    assert Client.batches == [
+        {
+            "max_concurrency": 3,
+            "ordered": False,
+            "journal": tmp_path / "j",
+            "cache": tmp_path / "c",
+            "verify": "hash",
+            "retry_failed": False,
+            "progress": True,
+            "language": "fr",
+            "task": None,
+            "prompt": None,
+            "return_timestamps": False,
+        }
+    ]
+
+
+def test_defaults_of_a_batch_are_the_librarys() -> None:
+    """Without options a batch is the one that `transcribe_many()` makes."""
+    assert invoke("x.wav", "y.wav").exit_code == 0
+    parameters = inspect.signature(hfasr._client.ASRClient.transcribe_many).parameters
+    given = {name: value for name, value in Client.batches[0].items() if name in parameters}
+    assert given == {name: one.default for name, one in parameters.items() if name in given}
+    assert len(given) == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "journal"),
+    [
+        (["-o", "out", "x.wav", "y.wav"], Path("out/.hfasr-journal.jsonl")),
+        (["-o", "out", "--resume", "x.wav"], Path("out/.hfasr-journal.jsonl")),
+        (["-o", "out", "--journal", "j", "x.wav", "y.wav"], Path("j")),
+        (["--journal", "j", "x.wav"], Path("j")),
+        (["--cache", "c", "x.wav"], None),
+        (["x.wav", "y.wav"], None),
+    ],
+)
+def test_journal_of_a_batch(
+    arguments: list[str], journal: Path | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder for several inputs keeps a journal of its own, unless another one is named."""
+    monkeypatch.chdir(tmp_path)
+    assert invoke(*arguments).exit_code == 0
+    assert [batch["journal"] for batch in Client.batches] == [journal]
+
+
+@pytest.mark.parametrize("options", [[], ["--jobs", "4"], ["-o", "out"], ["--verify", "hash"]])
+def test_one_input_is_one_call(options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file or URL by itself is no batch, and leaves no journal."""
+    monkeypatch.chdir(tmp_path)
+    assert invoke(*options, "x.wav").exit_code == 0
+    assert (Client.batches, len(Client.calls)) == ([], 1)
+    assert not list(tmp_path.rglob("*journal*"))
+
+
 def test_missing_token_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that is not there is missing for every input: one line, status 2."""
+    """A token that is not there is a matter of usage."""
     monkeypatch.setattr(Client, "answer", hfasr.AuthenticationError("no token; see --backend x", status_code=401))
-    result = invoke("x.wav", "y.wav")
+    result = invoke("x.wav")
     assert (result.exit_code, result.stderr) == (2, "hfasr: no token; see --backend x\n")
 
 
-def test_refused_token_is_told_for_its_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A 401 from a server may concern one model or URL: the run goes on."""
+def test_refused_token_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A 401 from a server is no matter of usage."""
     attempt = Attempt("r", 401, "AuthenticationError", None, 0.0, 0.1, 0.0)
     error = hfasr.AuthenticationError("no; see --backend x", status_code=401, attempts=[attempt])
     monkeypatch.setattr(Client, "answer", error)
-    assert (invoke("x.wav", "y.wav").exit_code, len(Client.calls)) == (1, 2)
+    result = invoke("x.wav")
+    assert (result.exit_code, result.stderr) == (1, "hfasr: x.wav: no; see --backend x\n")
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+
+import pytest
 
 import hfasr
-from hfasr.cli.report import Report, as_record, describe
+from hfasr.cli.report import RECORD_KEYS, Report, as_record, describe
 from hfasr.types import Attempt
-
-if TYPE_CHECKING:
-    import pytest
 
 ATTEMPT = Attempt("hf-inference", 401, "AuthenticationError", "id-1", 0.0, 0.1, 0.0)
 
@@ -56,7 +54,7 @@ def test_closed_stderr_takes_nothing(capsys: pytest.CaptureFixture[str], monkeyp
     monkeypatch.setattr("sys.stderr", None)
     monkeypatch.setenv("HFASR_DEBUG", "1")
     report = Report(as_json=False)
-    with report.progress("x.wav", 1, 2):
+    with report.progress("x.wav"):
         report.failure("x.wav", RuntimeError("boom"))
     assert capsys.readouterr().out == ""
 
@@ -122,7 +120,7 @@ def test_debug_adds_the_traceback(capsys: pytest.CaptureFixture[str], monkeypatc
 
 def test_no_progress_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """Progress is for terminals: a log file gets none of it."""
-    with Report(as_json=False).progress("x.wav", 1, 2):
+    with Report(as_json=False).progress("x.wav"):
         pass
     assert capsys.readouterr() == ("", "")
 
@@ -132,8 +130,42 @@ def test_progress_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    with Report(as_json=False).progress("[a] x.wav", 1, 2):
+    with Report(as_json=False).progress("[a] x.wav"):
         pass
     captured = capsys.readouterr()
-    assert "1/2 [a] x.wav" in captured.err
+    assert "[a] x.wav" in captured.err
     assert captured.out == ""
+
+
+def test_all_keys_of_records_are_known() -> None:
+    """A record has no key that `RECORD_KEYS` lacks, so that none is taken for a manifest's."""
+    assert set(as_record(hfasr.AllRoutesFailedError("all", errors=[ValueError("no")]))) == RECORD_KEYS
+
+
+def test_interrupted_batch_says_how_to_go_on() -> None:
+    """What is done stands after the word."""
+    assert describe(KeyboardInterrupt()) == "interrupted"
+    assert describe(KeyboardInterrupt("3 files are done")) == "interrupted: 3 files are done"
+
+
+@pytest.mark.parametrize(
+    ("as_json", "terminal", "wanted", "shown"),
+    [
+        (False, True, None, True),
+        (False, False, None, False),
+        (False, False, True, True),
+        (False, True, False, False),
+        (True, True, True, False),
+    ],
+)
+def test_bar(as_json: bool, terminal: bool, wanted: bool | None, shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar is for terminals unless it was asked for, and never among lines of JSON."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    assert Report(as_json=as_json).shows_progress(wanted) is shown
+
+
+def test_json_has_no_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines of JSON are told one by one, and nothing else is among them."""
+    Report(as_json=True).summary("1 of 2 files failed")
+    Report(as_json=False).summary("1 of 2 files failed")
+    assert capsys.readouterr().err == "hfasr: 1 of 2 files failed\n"

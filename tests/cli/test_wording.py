@@ -50,6 +50,8 @@ from hfasr.cli.wording import in_shell
         ),
         ("if you trust it, pass trust_remote_code=True", "if you trust it, from Python, pass trust_remote_code=True"),
         ("device='cuda' is not usable here; use device='cpu'", "--device cuda is not usable here; use --device cpu"),
+        ("give another name with journal=", "give another name with --journal"),
+        ("max_concurrency must be from 1 to 1024, not 0", "--jobs must be from 1 to 1024, not 0"),
         ("call wait_until_ready() first, or raise RetryPolicy(loading_timeout=)", "try again in some minutes"),
     ],
 )
@@ -65,6 +67,7 @@ def test_every_option_exists() -> None:
     assert set(wording._OPTIONS.values()) - {wording.KEY_VARIABLE} <= known
     assert set(wording._OPTIONS) <= {
         *inspect.signature(hfasr.ASRClient).parameters,
+        *inspect.signature(hfasr.ASRClient.transcribe_many).parameters,
         *hfasr.TranscribeOptions.__annotations__,
         *("device", "dtype", "batch_size"),  # of the engines
     }
@@ -80,7 +83,7 @@ def test_no_advice_of_the_library_is_left_in_python() -> None:
 def texts_of_the_library() -> list[str]:
     trees = [
         ast.parse(path.read_text(encoding="utf-8"))
-        for folder in ("audio", "_core", "_hosted", "backends")
+        for folder in ("audio", "_batch", "_core", "_hosted", "backends")
         for path in (Path(hfasr.__file__).parent / folder).glob("*.py")
     ]
     nodes = [node for tree in trees for node in ast.walk(tree)]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+import trustme
 
 import hfasr
 from hfasr import RetryPolicy
@@ -76,13 +79,31 @@ def test_not_too_many(session: Make, asr_server: FakeASRServer, wav: bytes, monk
     wait_for(lambda: asr_server.connections.open == 2)
 
 
-def test_closing_closes_all(session: Make, colour: str, asr_server: FakeASRServer, wav: bytes) -> None:
-    """Closing the client ends idle connections and those in use."""
-    asr = session(router_url=asr_server.router_url, retry=RetryPolicy(max_attempts=1))
+@pytest.fixture(params=["plain", "tls"])
+def either_server(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[FakeASRServer]:
+    """A server that speaks TLS, whose certificate is known, and one that does not."""
+    context = None
+    if request.param == "tls":
+        ca = trustme.CA()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ca.issue_cert("127.0.0.1").configure_cert(context)
+        ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with FakeASRServer(ssl_context=context) as server:
+        yield server
+
+
+def test_closing_closes_all(session: Make, colour: str, either_server: FakeASRServer, wav: bytes) -> None:
+    """Closing the client ends idle connections and those in use, also such as a thread waits for."""
+    server = either_server
+    asr = session(router_url=server.router_url, retry=RetryPolicy(max_attempts=1))
     asr.transcribe(wav)
+    failed: list[Exception] = []
+    threads: list[threading.Thread] = []
     if colour == "sync":
-        asr_server.script(replies.Hang(30), replies.Hang(30))
-        failed: list[Exception] = []
+        server.script(replies.Hang(30), replies.Hang(30))
 
         def call() -> None:
             try:
@@ -93,10 +114,23 @@ def test_closing_closes_all(session: Make, colour: str, asr_server: FakeASRServe
         threads = [threading.Thread(target=call) for _ in range(2)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: len(asr_server.requests) == 3)
+        wait_for(lambda: len(server.requests) == 3)
     asr.call("close" if colour == "sync" else "aclose")
-    wait_for(lambda: asr_server.connections.open == 0)
-    if colour == "sync":
-        for thread in threads:
-            thread.join(10)
-        assert len(failed) == 2
+    wait_for(lambda: server.connections.open == 0)
+    for thread in threads:
+        thread.join(10)
+    assert len(failed) == len(threads)
+
+
+def test_a_batch_that_is_closed_cuts_off_tls(session: Make, either_server: FakeASRServer, wav: bytes) -> None:
+    """Requests of a batch that is closed end at once, whatever they are wrapped in."""
+    server = either_server
+    asr = session(router_url=server.router_url)
+    server.script(replies.Normal(), *[replies.Hang(30)] * 6)
+    batch = asr.transcribe_many([wav] * 9, max_concurrency=3, ordered=False)
+    assert next(batch).ok
+    wait_for(lambda: len(server.requests) >= 4)
+    began = time.monotonic()
+    batch.close()
+    assert time.monotonic() - began < 20
+    wait_for(lambda: server.connections.open <= 1)

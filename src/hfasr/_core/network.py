@@ -46,9 +46,29 @@ def _clamp(timeout: float | None, error: type[Exception]) -> float | None:
     return left if timeout is None else min(timeout, left)
 
 
+class _Streams:
+    """Those that are open, for whoever must end them."""
+
+    def __init__(self) -> None:
+        self._streams: weakref.WeakSet[httpcore.NetworkStream] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def add(self, stream: httpcore.NetworkStream) -> None:
+        with self._lock:
+            self._streams.add(stream)
+
+    def cut(self) -> None:
+        with self._lock:
+            streams = list(self._streams)
+        for stream in streams:
+            shut_down(stream)
+
+
 class _ClampedStream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, streams: _Streams) -> None:
         self._stream = stream
+        self._streams = streams
+        streams.add(self)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         timeout, cancel = _clamp(timeout, httpcore.ReadTimeout), CANCEL.get()
@@ -72,7 +92,7 @@ class _ClampedStream(httpcore.NetworkStream):
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         clamped = _clamp(timeout, httpcore.ConnectTimeout)
-        return _ClampedStream(self._stream.start_tls(ssl_context, server_hostname, clamped))
+        return _ClampedStream(self._stream.start_tls(ssl_context, server_hostname, clamped), self._streams)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -84,15 +104,11 @@ class BlockingBackend(httpcore.NetworkBackend):
     def __init__(self, *, guarded: bool) -> None:
         self._guarded = guarded
         self._backend = httpcore.SyncBackend()
-        self._streams: weakref.WeakSet[httpcore.NetworkStream] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        self._streams = _Streams()
 
     def cut(self) -> None:
         """End whatever waits on a connection, in any thread."""
-        with self._lock:
-            streams = list(self._streams)
-        for stream in streams:
-            shut_down(stream)
+        self._streams.cut()
 
     def connect_tcp(
         self,
@@ -113,10 +129,7 @@ class BlockingBackend(httpcore.NetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 last = error
             else:
-                clamped_stream = _ClampedStream(stream)
-                with self._lock:
-                    self._streams.add(clamped_stream)
-                return clamped_stream
+                return _ClampedStream(stream, self._streams)
         raise last
 
 

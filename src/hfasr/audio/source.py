@@ -33,6 +33,7 @@ a path, which is read in blocks.
 """
 
 _HASH_BLOCK_BYTES = 2**20
+_HASH_AT_ONCE_BYTES = 2**24  # takes some 10 ms
 _MAX_NAME_CHARS = 80
 
 
@@ -156,7 +157,10 @@ class PathSource:
                 'split it, or use upload="flac"'
             )
         with self.open() as file:
-            return file.read(MAX_INPUT_BYTES)
+            data = file.read(MAX_INPUT_BYTES)
+        if self._sha256 is None and len(data) <= _HASH_AT_ONCE_BYTES:
+            self._sha256 = hashlib.sha256(data).hexdigest()  # of what is sent, and without reading it again
+        return data
 
     def sha256(self) -> str:
         if self._sha256 is None:
