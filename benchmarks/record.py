@@ -72,7 +72,7 @@ def merged(before: Mapping[str, Any], setting: Mapping[str, Any], rows: Sequence
     names = {row.name for row in rows}
     same = all(before.get(name) == value for name, value in setting.items())
     kept = [row for row in before.get("rows", ()) if row["name"] not in names] if same else []
-    return [*kept, *(asdict(row) for row in rows)]
+    return sorted([*kept, *(asdict(row) for row in rows)], key=lambda row: str(row["name"]))
 
 
 def page() -> str:
@@ -84,7 +84,7 @@ def page() -> str:
 def table(results: dict[str, Any]) -> str:
     """Return *results* as a table, and a sentence that says where they come from."""
     lines = [
-        "| shape, data type | pipeline as it comes | pipeline told the type | all files at once | one call for each file |",
+        "| shape, type | pipeline as it comes | pipeline told the type | all files at once | one call for each file |",
         "|---|---|---|---|---|",
     ]
     for row in (_row(stored) for stored in results["rows"]):

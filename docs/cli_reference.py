@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from enum import EnumType
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -23,26 +24,30 @@ BEGIN, END = "<!-- made by docs/cli_reference.py -->\n", "<!-- end -->\n"
 def table() -> str:
     """Return the arguments of ``hfasr transcribe`` as a table, in the order of its help."""
     command: Any = typer.main.get_command(app)  # its class depends on typer's version
-    hints = get_type_hints(transcribe)
+    hints = get_type_hints(transcribe, include_extras=True)
     signature = inspect.signature(transcribe).parameters
     rows = ["| option | values | default | meaning |", "|---|---|---|---|"]
     for parameter in command.commands["transcribe"].params:
         if parameter.name not in signature:  # --help
             continue
-        names = ", ".join(f"`{name}`" for name in parameter.opts) if parameter.param_type_name == "option" else "inputs"
+        every = [*parameter.opts, *parameter.secondary_opts]
+        names = ", ".join(f"`{name}`" for name in every) if parameter.param_type_name == "option" else "inputs"
         default = signature[parameter.name].default
         shown = f"`{default}`" if default not in {None, False, inspect.Parameter.empty} else ""
         rows.append(f"| {names} | {values(hints[parameter.name])} | {shown} | {parameter.help} |")
     return "\n".join(rows) + "\n"
 
 
-def values(hint: Any) -> str:
-    """Return in words what an option of type *hint* takes."""
-    inner = () if get_origin(hint) is Literal else get_args(hint)  # of Optional, list
-    kind = next((part for part in inner if part is not type(None)), hint)
-    if get_origin(kind) is Literal:
-        return ", ".join(f"`{value}`" for value in get_args(kind))
-    return {bool: "", float: "seconds", Path: "folder"}.get(kind, "text")
+def values(annotated: Any) -> str:
+    """Return in words what an option takes, from its type and what typer is told of it."""
+    hint, declared = get_args(annotated)
+    while get_origin(hint) is not None and get_origin(hint) is not Literal:  # Optional, list
+        hint = next(part for part in get_args(hint) if part is not type(None))
+    if get_origin(hint) is Literal or isinstance(hint, EnumType):
+        return ", ".join(f"`{value}`" for value in (get_args(hint) or hint))
+    if hint is Path:
+        return "folder" if declared.dir_okay else "file"
+    return {bool: "", float: "seconds", int: "number"}.get(hint, "text")
 
 
 def page() -> str:

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import runpy
+import secrets
 import shlex
 import subprocess
 import sys
@@ -86,6 +87,8 @@ def run(
             "HFASR_ROUTER_URL": server.router_url,
             "HF_TOKEN": "hf_test_of_documentation",
             "PYTHONIOENCODING": "utf-8",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),  # else Ray writes one into the home folder
+            "RAY_USAGE_STATS_ENABLED": "0",
         },
         stdin=subprocess.DEVNULL,
         timeout=100,
@@ -100,7 +103,8 @@ def test_python_block(source: str, folder: Path, server: FakeASRServer, hub: dic
     script = folder / "test_block.py"
     script.write_text(source, encoding="utf-8")
     runner = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in source else []
-    done = run([sys.executable, "-W", "error", *runner, str(script)], folder, server, hub)
+    quiet = ["-W", "ignore:`use_:DeprecationWarning"] if "import ray" in source else []  # Ray warns of its own calls
+    done = run([sys.executable, "-W", "error", *quiet, *runner, str(script)], folder, server, hub)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -84,6 +84,12 @@ def test_every_example_is_run() -> None:
     assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in own_text] == []
 
 
+def test_corpus_with_ray_has_a_test() -> None:
+    """The example for Ray, which takes long to start, is run by a test of its own."""
+    name = (EXAMPLES / "corpus_with_ray.py").name
+    assert name in (Path(__file__).parent / "integrations" / "test_example.py").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", sorted({path.name for path in EXAMPLES.glob("*.py")} - {"make_audio.py"}))
 def test_usage(name: str) -> None:
     """An example without its arguments says in one line what they are, with status 2."""

@@ -59,7 +59,7 @@ class Client:
                 yield BatchItem(index, audio, self.transcribe(audio))
             except hfasr.BackendError as error:
                 raise hfasr.BatchAbortedError("the batch was stopped") from error
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 # what the library does
                 yield BatchItem(index, audio, error=error)
 
 
@@ -327,7 +327,7 @@ def test_defaults_of_a_batch_are_the_librarys() -> None:
     parameters = inspect.signature(hfasr._client.ASRClient.transcribe_many).parameters
     given = {name: value for name, value in Client.batches[0].items() if name in parameters}
     assert given == {name: one.default for name, one in parameters.items() if name in given}
-    assert len(given) == 7
+    assert {"max_concurrency", "ordered", "journal", "cache", "verify", "retry_failed"} < set(given)
 
 
 @pytest.mark.parametrize(

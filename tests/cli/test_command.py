@@ -248,14 +248,14 @@ def test_closed_streams(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_full_disk(clip: Path, asr_server: FakeASRServer) -> None:
     """A full standard output is one line with its remedy, and the inputs that are left are not paid for."""
-    done = from_shell('"$@" >/dev/full', "transcribe", clip, clip, server=asr_server)
+    done = from_shell('"$@" >/dev/full', "transcribe", "-j", "1", *[clip] * 40, server=asr_server)
     assert (done.returncode, lines(done.stderr)) == (
         1,
         [
             "hfasr: cannot write to standard output: No space left on device; send it elsewhere, or add --output-dir",
         ],
     )
-    assert len(asr_server.requests) == 1
+    assert 1 <= len(asr_server.requests) < 40
 
 
 @posix

@@ -139,7 +139,7 @@ def test_progress_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch:
 
 def test_all_keys_of_records_are_known() -> None:
     """A record has no key that `RECORD_KEYS` lacks, so that none is taken for a manifest's."""
-    assert set(as_record(hfasr.AllRoutesFailedError("all", errors=[ValueError("no")]))) == RECORD_KEYS
+    assert set(as_record(hfasr.AllRoutesFailedError("all", errors=[hfasr.BackendError("no")]))) == RECORD_KEYS
 
 
 def test_interrupted_batch_says_how_to_go_on() -> None:

@@ -160,6 +160,8 @@ class _Run:
             assert audios is not None
             for audio in audios:
                 with self._lock:
+                    if self._stopping:
+                        return
                     self._inputs.append((self._outlet.take(), audio))
                     self._work.notify()
                     if self._n_idle < len(self._inputs) and len(self._threads) <= self._n_workers:

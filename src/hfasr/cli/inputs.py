@@ -35,7 +35,7 @@ class Found:
     """What to call it."""
 
     audio: str | Path
-    """What to open: a path, a URL, or ``"-"``."""
+    """What to open: a path object where it was found; a path, a URL or ``"-"`` where it was named."""
 
     place: str
     """Where its output goes: a path below the output folder, without the format's suffix."""
@@ -133,7 +133,7 @@ def _listed(name: str, top: str) -> Iterator[Found | Failed]:
 
 
 @contextmanager
-def opened(name: str | Path) -> Iterator[str | Path | IO[bytes]]:
+def opened(name: str) -> Iterator[str | IO[bytes]]:
     """
     Give what to pass for *name*: an open file for standard input and named pipes, else the name itself.
 
@@ -154,14 +154,14 @@ def opened(name: str | Path) -> Iterator[str | Path | IO[bytes]]:
         yield name
 
 
-def _is_pipe(name: str | Path) -> bool:
+def _is_pipe(name: str) -> bool:
     try:
         return stat.S_ISFIFO(Path(name).stat().st_mode)
     except (OSError, ValueError):  # URLs, and what the library will say more about
         return False
 
 
-def _open(name: str | Path) -> IO[bytes]:
+def _open(name: str) -> IO[bytes]:
     try:
         return Path(name).open("rb")
     except OSError as error:

@@ -83,10 +83,10 @@ def _place(audio: str, folder: str) -> str:
     base = Path(os.path.abspath(folder))  # noqa: PTH100  # folds "..", which resolve would follow
     path = Path(os.path.abspath(base / audio))  # noqa: PTH100  # the same
     if path.is_relative_to(base):
-        parts = path.relative_to(base).parts
+        parts = path.relative_to(base).parts or ("_",)
         return mirrored(parts) if parts[:1] != (_OUTSIDE,) else f"{marked(_OUTSIDE, audio)}/{mirrored(parts[1:])}"
-    drive = path.drive.strip("\\/")
-    return "/".join([_OUTSIDE, mirrored([*([drive] if drive else []), *path.parts[1:]])])
+    drive = [path.drive] if path.drive else []
+    return f"{_OUTSIDE}/{mirrored([*drive, *(path.parts[1:] or ('_',))])}"
 
 
 def _explained(error: Exception) -> AudioError:

@@ -2,49 +2,42 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from hfasr.audio import MAX_INPUT_BYTES
 from hfasr.errors import (
-    AudioNotFoundError,
-    AudioTooLongError,
     AuthenticationError,
     BackendNotFoundError,
     BackendNotInstalledError,
     BatchAbortedError,
-    BatchError,
     JournalError,
+    clean,
 )
 
-from .console import OutputError, StdoutError, beside_bar, reason
-from .inputs import Found, are_several, find, kind_of, opened
+from .console import OutputError, StdoutError, beside_bar
+from .feed import CountedFeed, Feed
+from .inputs import are_several, find, kind_of
 from .report import describe
-from .walking import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections import deque
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from typing import IO
 
     from hfasr import ASRClient, BatchItem
-    from hfasr.types import AudioInput, TranscribeOptions
+    from hfasr.types import TranscribeOptions
 
+    from .inputs import Found
     from .outputs import Output
     from .report import Report
     from .tally import Tally
+    from .walking import Failed
 
-__all__ = ["JOURNAL_FILE", "StoppedError", "check_journal", "concerns_all", "run_many"]
+__all__ = ["JOURNAL_FILE", "check_journal", "concerns_all", "run_many"]
 
 JOURNAL_FILE = ".hfasr-journal.jsonl"
 """The journal of an output folder."""
 
-
-_READ_BYTES = 2**20
-
-
-class StoppedError(BatchError):
-    """A batch ended early; the message says what is done and how to go on."""
+_MAX_REASON_CHARS = 250  # a message has 500, and what to do stands at its end
 
 
 def check_journal(journal: Path | None, *, resume: bool) -> None:
@@ -63,50 +56,6 @@ def concerns_all(error: BaseException) -> bool:
     if isinstance(error, AuthenticationError):
         return not error.attempts  # no token was found
     return isinstance(error, (BackendNotFoundError, BackendNotInstalledError))
-
-
-class _Feed:
-    """
-    What the library reads, in a thread of its own: audio, and beside it what each came from.
-
-    Args:
-        found: Inputs, and what could not be looked at.
-    """
-
-    def __init__(self, found: Iterable[Found | Failed]) -> None:
-        self._found = found
-        self._under_way: dict[int, Found] = {}
-        self.failed: deque[Failed] = deque()
-
-    def __iter__(self) -> Iterator[AudioInput]:
-        n = 0
-        for one in self._found:
-            if isinstance(one, Failed):
-                self.failed.append(one)
-                continue
-            try:
-                audio = _audio(one)
-            except Exception as error:  # noqa: BLE001  # one pipe that cannot be read is one that failed
-                self.failed.append(Failed(one.name, error))
-                continue
-            self._under_way[n] = one
-            n += 1
-            yield audio
-
-    def take(self, item: BatchItem) -> Found:
-        """Return what *item* came from, once."""
-        return self._under_way.pop(item.index)
-
-
-class _CountedFeed(_Feed):
-    """The same, of which it is known how many there are."""
-
-    def __init__(self, found: Iterable[Found | Failed], n: int) -> None:
-        super().__init__(found)
-        self._n = n
-
-    def __len__(self) -> int:
-        return self._n
 
 
 def run_many(
@@ -138,14 +87,15 @@ def run_many(
         tally: Counts.
 
     Raises:
-        StoppedError: The batch cannot go on. What was done stays done.
-        HfasrError: It could not begin.
+        BatchAbortedError: Every further file would fail alike. The message says what is done and how to go on.
+        JournalError: The journal cannot be used or written; the same.
+        HfasrError: The batch could not begin.
         StdoutError: Standard output takes nothing more.
         BrokenPipeError: Nobody reads it any more.
     """
     shows_bar = report.shows_progress(batch["progress"] if are_several(inputs) else False)
     counted = all(kind_of(name) == "one" for name in inputs)
-    feed = _CountedFeed(find(inputs), len(inputs)) if counted else _Feed(find(inputs))
+    feed = CountedFeed(find(inputs), len(inputs)) if counted else Feed(find(inputs))
     settings: dict[str, Any] = {**batch, "progress": shows_bar, **call}
     settle = _Settling(output, report, tally)
     try:
@@ -162,14 +112,16 @@ def run_many(
         cause = error.__cause__ or error
         if concerns_all(cause) and not tally.n_done:
             raise cause from None
-        why = f"stopped, since every further file would fail alike: {describe(cause)}"
-        raise StoppedError(f"{why}; {tally.so_far()}") from cause
+        why = clean(describe(cause), limit=_MAX_REASON_CHARS)
+        raise BatchAbortedError(
+            f"stopped, since every further file would fail alike: {why}; {tally.so_far()}", attempts=error.attempts
+        ) from cause
     except JournalError as error:
         for item in error.unwritten:
             settle.item(feed.take(item), item)
         if not tally.n_done and not error.unwritten:
             raise
-        raise StoppedError(f"{describe(error)}; {tally.so_far()}") from error
+        raise JournalError(f"{clean(describe(error), limit=_MAX_REASON_CHARS)}; {tally.so_far()}") from error
 
 
 class _Settling:
@@ -216,29 +168,3 @@ class _Settling:
             raise
         except OutputError as full:  # the input was counted already
             self._report.failure(name, full)
-
-
-def _audio(found: Found) -> AudioInput:
-    """Return what the library is to be given: of standard input and pipes the bytes, read here and now."""
-    with opened(found.audio) as audio:
-        return found.audio if audio is found.audio else _read(audio)  # type: ignore[arg-type]  # a file by now
-
-
-def _read(pipe: IO[bytes]) -> bytes:
-    """
-    Read a pipe to its end, in the thread that feeds the batch.
-
-    Without the buffer, whose lock would be missed at the process's end where Ctrl-C left the thread behind.
-    """
-    raw: Any = getattr(pipe, "raw", pipe)
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        while piece := raw.read(_READ_BYTES):
-            pieces.append(piece)
-            size += len(piece)
-            if size > MAX_INPUT_BYTES:
-                raise AudioTooLongError(f"the pipe gives more than {MAX_INPUT_BYTES} bytes; save it in a file first")
-    except OSError as error:
-        raise AudioNotFoundError(f"the pipe cannot be read: {reason(error)}; name a file") from error
-    return b"".join(pieces)

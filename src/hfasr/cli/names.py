@@ -84,7 +84,7 @@ def mirrored(parts: Iterable[str]) -> str:
 
     Example:
         >>> mirrored(["day 1", "talk.wav"]), mirrored(["..", "what?.wav"])
-        ('day 1/talk.wav', '_~5ec1f7e7/what_~fbac9e66.wav')
+        ('day 1/talk.wav', '_~5ec1f7e7/what_~cb2e48fc.wav')
     """
     return "/".join(map(_component, parts))
 
@@ -95,7 +95,7 @@ def marked(name: str, origin: str) -> str:
 
     Example:
         >>> marked("talk.wav", "https://x.org/talk.wav")
-        'talk~71b4a4b6.wav'
+        'talk~f47e6c13.wav'
     """
     head, dot, suffix = name.rpartition(".")
     if not head or len(suffix) > _MAX_SUFFIX_CHARS:

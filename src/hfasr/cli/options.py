@@ -32,8 +32,7 @@ Inputs = Annotated[
     list[str],
     typer.Argument(
         metavar="FILE|URL|FOLDER|-",
-        help="Audio files, URLs of audio, folders, patterns such as '**/*.wav', manifests (*.jsonl), or - for "
-        "standard input.",
+        help="Audio files, URLs of audio, folders, patterns such as *.wav, manifests (.jsonl), - for standard input.",
         show_default=False,
     ),
 ]

@@ -6,11 +6,17 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from hfasr.errors import AuthenticationError, BackendNotFoundError, BackendNotInstalledError, BatchError
+from hfasr.errors import (
+    AuthenticationError,
+    BackendNotFoundError,
+    BackendNotInstalledError,
+    BatchAbortedError,
+    BatchError,
+)
 
 from .console import OutputError, StdoutError, discard
 from .inputs import Found, are_several, find, opened
-from .many import StoppedError, check_journal, concerns_all, run_many
+from .many import check_journal, concerns_all, run_many
 from .outputs import FolderError
 from .tally import Tally
 
@@ -79,12 +85,10 @@ def run(
     except (AuthenticationError, BackendNotFoundError, BackendNotInstalledError, FolderError) as error:
         report.failure(None, error)
         return USAGE
-    except StoppedError as error:
+    except BatchError as error:
         report.failure(None, error)
-        return SOME_FAILED
-    except BatchError as error:  # a journal or cache that cannot be used
-        report.failure(None, error)
-        return SOME_FAILED if tally.n_done else USAGE
+        began = tally.n_done or isinstance(error, BatchAbortedError)
+        return SOME_FAILED if began else USAGE  # a journal or cache that cannot be used
     except BrokenPipeError:
         discard(sys.stdout)
         return SOME_FAILED

@@ -82,7 +82,8 @@ def matching(root: str, pattern: Parts) -> Iterator[Parts | Failed]:
     ``**`` stands for any number of folders. Where the last part names no suffix, only audio is taken. A
     part matches what is hidden only where it begins with a dot itself.
     """
-    any_kind = "." in pattern[-1]
+    suffix = os.path.splitext(pattern[-1])[1]  # noqa: PTH122  # of a pattern, not of a path
+    any_kind = bool(suffix) and not any(sign in suffix for sign in _MAGIC)
     return _walk(
         root,
         enter=lambda parts: _matches(parts, pattern, inside=True),

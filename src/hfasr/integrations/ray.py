@@ -182,7 +182,7 @@ class Transcriber:
         )
 
     def _audios(self, rows: Rows, column: str) -> list[Any]:
-        values = [None if _is_missing(value) else value for value in rows.values(column)]
+        values: list[Any] = [None if _is_missing(value) else value for value in rows.values(column)]
         rate = self._sampling_rate
         if rate is None:
             if any(_is_samples(value) for value in values):
