@@ -6,6 +6,9 @@ import dataclasses
 import gc
 import itertools
 import logging
+import random
+import signal
+import sys
 import threading
 import time
 import weakref
@@ -16,7 +19,7 @@ from typing import Any
 import pytest
 
 import hfasr
-from hfasr import Audio, BatchAbortedError, Progress, RetryPolicy
+from hfasr import ASRClient, Audio, BatchAbortedError, Progress, RetryPolicy
 from hfasr.testing import FakeASRServer, FakeBackend, replies
 from tests.batch.conftest import text_of, until_it_raises
 from tests.colours import Session
@@ -405,3 +408,25 @@ def test_the_log_is_not_flooded(
         list(session(router_url=asr_server.router_url, retry=QUICK).transcribe_many(files(3)))
     assert [record.levelno for record in caplog.records if record.levelno >= logging.WARNING] == []
     assert len(caplog.records) == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+def test_ctrl_c_at_any_time(asr_server: FakeASRServer, files: Files) -> None:
+    """Wherever Ctrl-C finds a batch, it ends with that, and with no thread left."""
+    paths = files(4)
+    rng = random.Random(3)
+    previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        with ASRClient(router_url=asr_server.router_url) as asr:
+            asr.transcribe(paths[0])
+            for _ in range(40):
+                asr_server.script(replies.Hang(20))
+                with pytest.raises(KeyboardInterrupt), asr.transcribe_many(paths * 4, max_concurrency=4) as batch:  # noqa: PT012
+                    signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-4, 0.03))
+                    for _ in batch:
+                        continue
+                    time.sleep(5)  # it was faster: the signal is still to come
+                wait_for(lambda: not [one for one in threading.enumerate() if one.name.startswith("hfasr-batch-")])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)

@@ -67,7 +67,7 @@ def test_ctrl_c(folder: Path, tmp_path: Path) -> None:
             wait_until(lambda: len(made(out)) >= 3)
             process.send_signal(signal.SIGINT)
             stdout, stderr = process.communicate(timeout=30)
-        assert (process.returncode, stdout) == (130, b"")
+        assert (process.returncode, stdout, stderr.count(b"\n")) == (130, b"", 1), stderr
         (line,) = lines(stderr)
         assert line.startswith("hfasr: interrupted: ")
         assert line.endswith(

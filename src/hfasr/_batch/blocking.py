@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch"]
 
+_LOOK_S = 0.5
+"""Longest pause in waiting for an item: Windows sees Ctrl-C only between two."""
+
 
 class Batch:
     """
@@ -79,6 +82,10 @@ class Batch:
         self.close()
 
 
+def _daemon(target: Callable[[], None], name: str) -> threading.Thread:
+    return threading.Thread(target=target, name=f"hfasr-batch-{name}", daemon=True)
+
+
 class _Run:
     """The threads, and what they share. Knows nothing of the iterator, which may be forgotten."""
 
@@ -96,7 +103,8 @@ class _Run:
         self._room = threading.Condition(self._lock)  # the feeder waits for it,
         self._work = threading.Condition(self._lock)  # workers for this,
         self._news = threading.Condition(self._lock)  # and the caller for this
-        self._threads: list[threading.Thread] = []
+        self._feeder: threading.Thread | None = None
+        self._workers: list[threading.Thread] = []
         self._n_idle = 0
         self._n_pending = 0  # items in work, or on their way to the disk
         self._fed = False  # no more inputs come
@@ -113,7 +121,8 @@ class _Run:
             return None
         if self._opened is None:
             self._opened = self._open()
-            self._start(self._feed, "hfasr-batch-feed")
+            self._feeder = _daemon(self._feed, "feed")
+            self._feeder.start()
         with self._lock:
             while (item := self._outlet.pop()) is None:
                 if self._failure is not None and not self._n_pending:
@@ -122,7 +131,7 @@ class _Run:
                     if self._inputs_error is not None:
                         raise self._inputs_error
                     return None
-                self._news.wait()
+                self._news.wait(_LOOK_S)
             self._room.notify()
         return item
 
@@ -133,11 +142,11 @@ class _Run:
         self._cancel.cut()
         if already:
             return
-        for thread in self._threads[1:]:
-            thread.join()
-        # The first one reads the inputs: it may be waiting in the caller's own code, for ever.
-        for thread in self._threads[:1]:
-            thread.join(0.1)
+        for worker in self._workers:
+            worker.join()
+        # It may be waiting in the caller's own iterable, for ever; or Ctrl-C came while it was started.
+        if self._feeder is not None and self._feeder.is_alive():
+            self._feeder.join(0.1)
         if self._opened is not None:
             self._opened.close()
 
@@ -149,11 +158,6 @@ class _Run:
 
     # The threads
 
-    def _start(self, target: Callable[[], None], name: str) -> None:
-        thread = threading.Thread(target=target, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
     def _feed(self) -> None:
         try:
             audios, self._audios = self._audios, None
@@ -164,8 +168,10 @@ class _Run:
                         return
                     self._inputs.append((self._outlet.take(), audio))
                     self._work.notify()
-                    if self._n_idle < len(self._inputs) and len(self._threads) <= self._n_workers:
-                        self._start(self._labour, f"hfasr-batch-{len(self._threads)}")
+                    if self._n_idle < len(self._inputs) and len(self._workers) < self._n_workers:
+                        worker = _daemon(self._labour, str(len(self._workers)))
+                        worker.start()
+                        self._workers.append(worker)
                     while not self._outlet.has_room and not self._stopping:
                         self._room.wait()
                     if self._stopping:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,29 @@ def test_adapters_over_time(name: str, tiny_model: TinyModel) -> None:
         assert transcript.text == alone.text
         last = transcript.words[-1].end
         assert last == pytest.approx(len(clip) / RATE, abs=0.3)  # what is random speaks to the end
+
+
+KINDS: dict[str, tuple[Callable[..., Path], tuple[Any, ...], dict[str, Any]]] = {
+    **{name: (factory, (), settings) for name, (factory, settings) in MODELS.items()},
+    **{f"plain-{family}": (tiny.tiny_ctc, (family,), {}) for family in ("wav2vec2", "hubert", "wavlm")},
+    "group-norm": (tiny.tiny_ctc, (), {"feat_extract_norm": "group", "do_stable_layer_norm": False}),
+    "mms": (tiny.tiny_mms, (), {}),
+    "parakeet": (tiny.tiny_parakeet, ("ctc",), {"seed": 2}),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_bfloat16(name: str, tiny_model: TinyModel) -> None:
+    """Every kind of CTC model says in bfloat16, alone and in a batch, what it says in float32, but for some letters."""
+    factory, arguments, settings = KINDS[name]
+    folder = tiny_model(factory, *arguments, **settings)
+    clips = [sound(seconds, seed=n) for n, seconds in enumerate((3.0, 0.1, 45.0, 2.2))]
+    expected = hear(engine(folder), *clips, return_timestamps="word")
+    for batch_size in (1, 3):
+        found = hear(engine(folder, dtype="bfloat16", batch_size=batch_size), *clips, return_timestamps="word")
+        for ours, theirs in zip(found, expected, strict=True):
+            assert SequenceMatcher(None, ours.text, theirs.text, autojunk=False).ratio() >= 0.85
+        assert found[2].words[-1].end == pytest.approx(expected[2].words[-1].end, abs=0.5)
 
 
 @pytest.mark.parametrize("name", MODELS)
