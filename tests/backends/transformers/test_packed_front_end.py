@@ -31,7 +31,7 @@ needs_onednn = pytest.mark.skipif(not can_pack(torch.float32), reason="this proc
 FIELD, STRIDE = 400, 320
 # One frame, two, a last block of another size, blocks without a remainder, 45 s.
 LENGTHS = (FIELD, FIELD + STRIDE - 1, FIELD + STRIDE, 16_000, FIELD + STRIDE * 2 * BLOCK_FRAMES, 45 * 16_000)
-NORMS = {
+NORMS: dict[str, dict[str, Any]] = {
     "group": {"feat_extract_norm": "group", "do_stable_layer_norm": False},
     "layer": {"feat_extract_norm": "layer"},
     "group-bias": {"feat_extract_norm": "group", "do_stable_layer_norm": False, "conv_bias": True},
