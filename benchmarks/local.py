@@ -126,6 +126,7 @@ def _dtypes(kind: Any) -> list[str]:
 
 def _rows(title: str, medians: Mapping[Key, float]) -> list[record.Row]:
     """Return a row for each data type of the engine, and print its ratios."""
+    import torch
 
     def pipeline(dtype: str) -> dict[int, float]:
         return {size: medians[Key(dtype, size)] for size in BATCH_SIZES}
@@ -134,7 +135,7 @@ def _rows(title: str, medians: Mapping[Key, float]) -> list[record.Row]:
     for dtype in dict.fromkeys(key.dtype for key in medians):
         told = {} if dtype == "float32" else pipeline(dtype)
         ours = (medians[Key(dtype, AT_ONCE)], medians[Key(dtype, ONE_BY_ONE)])
-        rows.append(row := record.Row(title, dtype, pipeline("float32"), told, *ours))
+        rows.append(row := record.Row(title, dtype, torch.get_num_threads(), pipeline("float32"), told, *ours))
         for what, seconds in zip(("engine", "a call each"), ours, strict=True):
             show(f"{title}, {dtype}: pipeline / {what}", row.ratio(seconds), TARGET)
             if told:

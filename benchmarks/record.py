@@ -29,6 +29,8 @@ class Row:
     name: str
     dtype: str
     """Of the engine."""
+    n_threads: int
+    """For both sides."""
     pipeline_s: dict[int, float]
     """As it comes, in float32, by batch size."""
     told_s: dict[int, float]
@@ -49,14 +51,11 @@ class Row:
 
 def save(rows: Sequence[Row], *, n_clips: int, n_rounds: int, audio_s: float) -> None:
     """Write the figures, and the table from them; rows of other models that were measured alike stay."""
-    import torch
-
     setting = {
         "n_clips": n_clips,
         "n_rounds": n_rounds,
         "audio_s": round(audio_s, 1),
         "processor": _processor(),
-        "n_threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": version("torch"),
         "transformers": version("transformers"),
@@ -84,17 +83,16 @@ def page() -> str:
 def table(results: dict[str, Any]) -> str:
     """Return *results* as a table, and a sentence that says where they come from."""
     lines = [
-        "| shape, type | pipeline as it comes | pipeline told the type | all files at once | one call for each file |",
+        "| shape, type, threads | pipeline as it comes | pipeline told the type | all files at once | a call for each file |",
         "|---|---|---|---|---|",
     ]
     for row in (_row(stored) for stored in results["rows"]):
         theirs = [_best(row.pipeline_s), _best(row.told_s) if row.told_s else "the same"]
         ours = [f"{seconds:.1f} s: {_ratios(row, seconds)}" for seconds in (row.engine_s, row.client_s)]
-        lines.append(f"| {row.name}, {row.dtype} | {' | '.join([*theirs, *ours])} |")
-    threads = f"{results['n_threads']} thread{'s' if results['n_threads'] > 1 else ''}"
+        lines.append(f"| {row.name}, {row.dtype}, {row.n_threads} | {' | '.join([*theirs, *ours])} |")
     source = (
         f"Median of {results['n_rounds']} rounds, which share {results['n_clips']} FLAC files with "
-        f"{results['audio_s']:.0f} s of audio; {threads} of {results['processor']}; Python "
+        f"{results['audio_s']:.0f} s of audio; {results['processor']}; Python "
         f"{results['python']}, torch {results['torch']}, transformers {results['transformers']}."
     )
     lines += ["", source]

@@ -300,8 +300,8 @@ class ASRClient(_Client):
             audios: Any iterable of what `transcribe` takes, read lazily, in a thread of its own.
 
             max_concurrency: Items in work at once, from 1 to 1024. Fewer requests are sent where the
-                server answers that there are too many. With an engine on this machine as *backend*, 32
-                items or more are prepared at once, which it takes in batches.
+                server answers that there are too many. With an engine on this machine as *backend*, four
+                times as many are prepared at once, up to 32, so that it has clips to pack by length.
 
             ordered: Whether items come in the order of the inputs, or as they are finished.
 

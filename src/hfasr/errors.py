@@ -212,9 +212,7 @@ class JournalError(BatchError):
     unwritten: tuple[BatchItem, ...]
     """Finished items that could not be written down and were not handed out, so that they are not lost."""
 
-    def __init__(
-        self, message: str, *, unwritten: Sequence[BatchItem] = (), attempts: Sequence[Attempt] = ()
-    ) -> None:
+    def __init__(self, message: str, *, unwritten: Sequence[BatchItem] = (), attempts: Sequence[Attempt] = ()) -> None:
         super().__init__(message, attempts=attempts)
         self.unwritten = tuple(unwritten)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from numbers import Real
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
@@ -329,25 +331,26 @@ class Transcript:
             ValueError: *data* has no ``"text"``, or is not of `to_dict`'s shape.
         """
         try:
-            provenance = data.get("provenance")
+            origin = data.get("provenance")
             return _build(
                 cls,
                 data,
                 segments=tuple(
-                    _build(Segment, s, words=tuple(_build(Word, w) for w in s.get("words") or ()))
-                    for s in data.get("segments") or ()
+                    _build(Segment, s, words=tuple(_build(Word, w) for w in _items(s, "words")))
+                    for s in _items(data, "segments")
                 ),
-                provenance=provenance
-                and _build(
+                provenance=None
+                if origin is None
+                else _build(
                     Provenance,
-                    provenance,
-                    attempts=tuple(_build(Attempt, a) for a in provenance.get("attempts") or ()),
-                    audio_changes=tuple(provenance.get("audio_changes") or ()),
+                    origin,
+                    attempts=tuple(_build(Attempt, a) for a in _items(origin, "attempts")),
+                    audio_changes=_texts(origin, "audio_changes"),
                 ),
-                warnings=tuple(data.get("warnings") or ()),
+                warnings=_texts(data, "warnings"),
                 raw=None,
             )
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError) as error:
             raise ValueError(f"not a transcript's dictionary: {type(error).__name__}: {error}") from error
 
     def to_json(self) -> str:
@@ -404,9 +407,50 @@ class Transcript:
         formats.save(self, path)
 
 
+_KINDS: dict[object, tuple[type, ...]] = {
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "int | None": (int, type(None)),
+    "float": (float,),
+    "float | None": (float, type(None)),
+}
+"""What `from_dict` takes for a field, by how that is annotated."""
+
+
+@cache
+def _fields(cls: type) -> dict[str, tuple[type, ...]]:
+    return {f.name: _KINDS.get(f.type, (object,)) for f in fields(cls)}
+
+
 def _build(cls: type[T], data: Mapping[str, Any], **given: Any) -> T:
-    names = {f.name for f in fields(cls)}  # type: ignore[arg-type]  # always one of our dataclasses
-    return cls(**{**{key: value for key, value in data.items() if key in names}, **given})
+    kinds = _fields(cls)
+    for name, value in data.items():
+        if name in kinds and name not in given:
+            given[name] = value if type(value) in kinds[name] else _fit(name, value, kinds[name])
+    return cls(**given)
+
+
+def _fit(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
+    """Turn other numbers, such as numpy's and whole ones, into plain floats where one is wanted."""
+    if not isinstance(value, bool):
+        if isinstance(value, kinds):
+            return value
+        if float in kinds and isinstance(value, Real):
+            return float(value)
+    raise TypeError(f"{name} must not be a {type(value).__name__}")
+
+
+def _items(data: Mapping[str, Any], name: str) -> Sequence[Any]:
+    value = data.get(name)
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{name} must not be a {type(value).__name__}")
+    return value
+
+
+def _texts(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    return tuple(_fit(name, one, (str,)) for one in _items(data, name))
 
 
 @runtime_checkable

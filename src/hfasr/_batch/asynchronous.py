@@ -6,6 +6,7 @@ import contextlib
 import functools
 import weakref
 from collections.abc import AsyncIterable, Iterable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self
 
 from hfasr._core.cancel import Cancel, Cancelled, StoppableAsyncIO
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     Inputs = Iterable[AudioInput] | AsyncIterable[AudioInput]
 
 __all__ = ["AsyncBatch"]
+
+_HOSTED_BY: ContextVar[object] = ContextVar("hfasr_batch", default=None)
+"""The batch in one of whose tasks this runs."""
 
 
 class AsyncBatch:
@@ -53,16 +57,18 @@ class AsyncBatch:
     async def __anext__(self) -> BatchItem:
         if self._report is None:
             self._report = reporter(self._progress)
+        self._run.enter()
         try:
             item = await self._run.next()
-            if item is not None:
-                self._report(self._tally.add(item))
         except Exception:
             await self.aclose()
             raise
+        finally:
+            self._run.leave()
         if item is None:
             await self.aclose()
             raise StopAsyncIteration
+        self._report(self._tally.add(item))
         return item
 
     async def aclose(self) -> None:
@@ -99,26 +105,28 @@ class _Run:
         self._unwritten: list[BatchItem] = []
         self._loop: Any = None
         self._host: object = None  # asyncio keeps only weak references to its tasks
-        self._waiting = False
+        self._busy = False  # somebody waits for an item
         self._closed = False
+
+    def enter(self) -> None:
+        """See that nobody else waits for an item, and that this event loop is the one in which it began."""
+        if self._loop is not None and not self._loop.is_current():
+            raise RuntimeError("this batch belongs to the event loop in which it began; make one in this loop")
+        if self._busy:
+            raise RuntimeError("this batch is already being iterated over in another task")
+        self._busy = True
+
+    def leave(self) -> None:
+        self._busy = False
 
     async def next(self) -> BatchItem | None:
         """Return the next item, ``None`` at the end; start the host where that has not been done."""
-        if self._closed:
-            return None
-        if self._waiting:
-            raise RuntimeError("this batch is already being iterated over in another task")
-        self._waiting = True
-        try:
-            if self._host is None:
-                await self._start()
-            return await self._next()
-        finally:
-            self._waiting = False
-
-    async def _next(self) -> BatchItem | None:
         import anyio
 
+        if self._closed:
+            return None
+        if self._host is None:
+            self._start()
         while (item := self._outlet.pop()) is None:
             if self._failure is not None and not self._n_pending:
                 if isinstance(self._failure, JournalError):
@@ -133,7 +141,7 @@ class _Run:
         self._room.set()
         return item
 
-    async def _start(self) -> None:
+    def _start(self) -> None:
         import anyio
 
         from hfasr._core.loops import Loop
@@ -152,6 +160,13 @@ class _Run:
         if self._host is None:
             return
         self._cancel.stop()
+        if self._loop.has_ended:  # without cancelling its tasks: nobody else closes the journal any more
+            if self._opened is not None:
+                await self._client_io.finish(self._opened.close)
+            return
+        if _HOSTED_BY.get() is self or not self._loop.is_current():
+            self._loop.call_soon(self._scope.cancel)  # it cannot wait for itself, nor for another loop
+            return
         self._scope.cancel()
         with anyio.CancelScope(shield=True):
             await self._ended.wait()
@@ -168,6 +183,7 @@ class _Run:
         """Open, work, close. Catches everything: what a system task of trio raises ends trio."""
         import anyio
 
+        _HOSTED_BY.set(self)
         try:
             with self._scope:
                 await self._client_io.offload(self._open)
@@ -177,7 +193,9 @@ class _Run:
                         for _ in range(self._n_workers):
                             tasks.start_soon(self._labour, receive.clone())
                     await self._feed(send)
-        except Exception as error:  # noqa: BLE001  # raised to the caller
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # noqa: BLE001  # raised to the caller
             self._fail(error)
         finally:
             await self._finish()
@@ -212,12 +230,16 @@ class _Run:
                         while not self._outlet.has_room:
                             self._room = anyio.Event()
                             await self._room.wait()
-            except Exception as error:  # noqa: BLE001  # the caller's iterable's; raised to the caller
+            except anyio.get_cancelled_exc_class():
+                raise
+            except BaseException as error:  # noqa: BLE001  # the caller's iterable's; raised to the caller
                 self._inputs_error = error
             self._fed = True
             self._news.set()
 
     async def _labour(self, receive: Any) -> None:
+        import anyio
+
         assert self._opened is not None
         job, journal = self._opened.job, self._opened.journal
         with receive:
@@ -226,17 +248,19 @@ class _Run:
                 try:
                     self._check_open()
                     item, key = await job.settle(self._io, index, audio)
+                    if key is None or journal is None:
+                        self._done(item)
+                    else:
+                        journal.append(key, item, functools.partial(self._written, item))
                 except Cancelled:
                     self._done(None)
                     return
-                except Exception as error:  # noqa: BLE001  # raised to the caller
+                except anyio.get_cancelled_exc_class():
+                    raise
+                except BaseException as error:  # noqa: BLE001  # raised to the caller
                     self._fail(error)
                     self._done(None)
                     return
-                if key is None or journal is None:
-                    self._done(item)
-                else:
-                    journal.append(key, item, functools.partial(self._written, item))
 
     def _written(self, item: BatchItem, error: JournalError | None) -> None:
         """Give out what is on the disk. In the journal's thread."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hfasr._core.cancel import CANCEL, Cancel, Cancelled, StoppableBlockingIO
 from hfasr._core.io import run_sync
-from hfasr.errors import JournalError
+from hfasr.errors import BatchError, JournalError
 
 from .outlet import Outlet
 from .progress import reporter
@@ -55,11 +55,14 @@ class Batch:
     def __next__(self) -> BatchItem:
         if self._report is None:
             self._report = reporter(self._progress)
+        self._run.enter()
         try:
             item = self._run.next()
         except BaseException:
             self.close()
             raise
+        finally:
+            self._run.leave()
         if item is None:
             self.close()
             raise StopIteration
@@ -105,6 +108,7 @@ class _Run:
         self._news = threading.Condition(self._lock)  # and the caller for this
         self._feeder: threading.Thread | None = None
         self._workers: list[threading.Thread] = []
+        self._busy = False  # somebody waits for an item
         self._n_idle = 0
         self._n_pending = 0  # items in work, or on their way to the disk
         self._fed = False  # no more inputs come
@@ -114,6 +118,19 @@ class _Run:
         self._closed = False
 
     # For the caller
+
+    def enter(self) -> None:
+        """See that nobody else waits for an item, and that this process is the one that began."""
+        if not self._cancel.is_ours:
+            raise RuntimeError("this batch belongs to the process that began it; make one in the child")
+        with self._lock:
+            if self._busy:
+                raise RuntimeError("this batch is already being iterated over in another thread")
+            self._busy = True
+
+    def leave(self) -> None:
+        with self._lock:
+            self._busy = False
 
     def next(self) -> BatchItem | None:
         """Return the next item, ``None`` at the end; start the threads where that has not been done."""
@@ -125,6 +142,8 @@ class _Run:
             self._feeder.start()
         with self._lock:
             while (item := self._outlet.pop()) is None:
+                if self._closed:
+                    raise BatchError("the batch was closed before its last item; run it again")
                 if self._failure is not None and not self._n_pending:
                     raise self._told(self._failure)
                 if self._fed and self._outlet.is_empty:
@@ -136,12 +155,16 @@ class _Run:
         return item
 
     def close(self) -> None:
+        """Stop, and wait for the threads. May be called again, also where Ctrl-C came in between."""
+        if not self._cancel.is_ours:
+            return
         with self._lock:
-            already, self._closed = self._closed, True
+            self._closed = True
             self._stop()
         self._cancel.cut()
-        if already:
-            return
+        own = threading.current_thread()
+        if own is self._feeder or own in self._workers:
+            return  # called by the inputs, or by the engine: it cannot wait for itself
         for worker in self._workers:
             worker.join()
         # It may be waiting in the caller's own iterable, for ever; or Ctrl-C came while it was started.
@@ -153,7 +176,8 @@ class _Run:
     @staticmethod
     def abandon(run: _Run) -> None:
         """Close *run*, whose iterator was forgotten, without holding up whoever forgot it."""
-        run._cancel.cut()
+        if run._opened is None:
+            return
         threading.Thread(target=run.close, name="hfasr-batch-close", daemon=True).start()
 
     # The threads
@@ -169,9 +193,7 @@ class _Run:
                     self._inputs.append((self._outlet.take(), audio))
                     self._work.notify()
                     if self._n_idle < len(self._inputs) and len(self._workers) < self._n_workers:
-                        worker = _daemon(self._labour, str(len(self._workers)))
-                        worker.start()
-                        self._workers.append(worker)
+                        self._hire()
                     while not self._outlet.has_room and not self._stopping:
                         self._room.wait()
                     if self._stopping:
@@ -184,6 +206,18 @@ class _Run:
                 self._work.notify_all()
                 self._news.notify()
 
+    def _hire(self) -> None:
+        """Start one more worker. With the lock."""
+        worker = _daemon(self._labour, str(len(self._workers)))
+        try:
+            worker.start()
+        except RuntimeError as error:  # the system has no thread left: those that are there do the work
+            if not self._workers:
+                self._failure = error
+                self._stop()
+            return
+        self._workers.append(worker)
+
     def _labour(self) -> None:
         CANCEL.set(self._cancel)
         while (taken := self._take()) is not None:
@@ -191,6 +225,10 @@ class _Run:
                 self._check_open()
                 assert self._opened is not None
                 item, key = run_sync(self._opened.job.settle(self._io, *taken))
+                if key is None or self._opened.journal is None:
+                    self._done(item)
+                else:
+                    self._opened.journal.append(key, item, functools.partial(self._written, item))
             except Cancelled:
                 self._done(None)
                 return
@@ -198,10 +236,6 @@ class _Run:
                 self._fail(error)
                 self._done(None)
                 return
-            if key is None or self._opened.journal is None:
-                self._done(item)
-            else:
-                self._opened.journal.append(key, item, functools.partial(self._written, item))
 
     def _take(self) -> tuple[int, AudioInput] | None:
         with self._lock:

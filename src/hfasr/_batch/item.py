@@ -18,9 +18,11 @@ from hfasr.errors import (
     EndpointGoneError,
     HfasrError,
     InvalidOptionError,
+    JournalError,
     NotFoundError,
     PaymentRequiredError,
     PermissionDeniedError,
+    RateLimitError,
 )
 from hfasr.types import Attempt
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from hfasr.types import AudioInput, TranscribeOptions, Transcript
 
     from .journal import Entry, Journal
+    from .room import Room
     from .settings import Verify
 
 __all__ = ["Job", "Settled"]
@@ -55,6 +58,9 @@ _FATAL = (
 
 _FATAL_AT_FIRST = (EndpointGoneError, NotFoundError)
 """As long as no item has been answered: a wrong model or address. Later they may be a proxy's hiccup."""
+
+
+_BYTES_PER_S = 4_000  # of a file that does not tell its duration: 32 kbit/s, which is little, so rather too long
 
 
 class Settled(NamedTuple):
@@ -87,6 +93,8 @@ class Job:
     cache: Cache | None
     verify: Verify
     retry_failed: bool | None
+    room: Room | None = None
+    """For decoded audio, where an engine here is the first route."""
     answered: bool = False
     """Whether any item was transcribed."""
 
@@ -96,6 +104,7 @@ class Job:
 
         Raises:
             BatchAbortedError: It failed for a reason that every further item would fail for.
+            JournalError: The journal cannot be read.
         """
         memory = _ItemMemory(self)
         error: Exception
@@ -108,6 +117,8 @@ class Job:
             self.answered = True
             item = BatchItem(index, audio, transcript, resumed=memory.resumed)
             return Settled(item, None if memory.resumed else memory.key)
+        except JournalError:
+            raise  # it is nothing of this item's
         except _KnownError as known:
             return Settled(BatchItem(index, audio, error=known.error, resumed=True), None)
         except HfasrError as failed:
@@ -120,10 +131,14 @@ class Job:
         except Exception as failed:  # a caller's own file or iterable may raise anything
             logger.debug("item %d of the batch failed", index, exc_info=failed)
             error = failed
+        finally:
+            memory.leave_room()
         return Settled(BatchItem(index, audio, error=_without_frames(error)), memory.key)
 
     def _is_fatal(self, error: HfasrError) -> bool:
         last = error.errors[-1] if isinstance(error, AllRoutesFailedError) and error.errors else error
+        if isinstance(last, RateLimitError) and last.retry_after is not None:
+            return last.retry_after > self.config.retry.max_retry_after  # until then none would even be sent
         return isinstance(last, _FATAL) or (isinstance(last, _FATAL_AT_FIRST) and not self.answered)
 
     def take_over(self, entry: Entry) -> bool:
@@ -140,6 +155,7 @@ class _ItemMemory:
         self._job = job
         self.key: str | None = None
         self.resumed = False
+        self._room_s = 0.0
 
     def look_up(self, audio: AudioInput) -> Entry | None:
         """Return what the journal has of *audio* by its name, where it goes by that. Blocks."""
@@ -167,10 +183,25 @@ class _ItemMemory:
             if entry is not None:
                 self.resumed = True
                 return entry.transcript
-        if job.cache is None:
+        known = None if job.cache is None else await call.offload(lambda: self._cached(source))
+        if known is None:
+            await self._enter_room(call, source)
             return None
-        known = await call.offload(lambda: self._cached(source))
-        return None if known is None else _from_cache(known)
+        return _from_cache(known)
+
+    async def _enter_room(self, call: CallContext, source: Source) -> None:
+        """Wait until the audio may be decoded for an engine here."""
+        if self._job.room is not None:
+            seconds = await call.offload(lambda: source.info().duration)
+            seconds = source.size / _BYTES_PER_S if seconds is None else seconds
+            await self._job.room.enter(call.io, seconds)
+            self._room_s = seconds
+
+    def leave_room(self) -> None:
+        """Give back what was taken, where anything was."""
+        if self._job.room is not None and self._room_s:
+            self._job.room.leave(self._room_s)
+            self._room_s = 0.0
 
     def _by_content(self, source: Source) -> Entry | None:
         sha256 = source.sha256()
@@ -224,5 +255,6 @@ def _without_frames(error: Exception) -> Exception:
             seen.add(id(one))
             one.__traceback__ = None
             left += [one.__cause__, one.__context__]
-            left += getattr(one, "errors", ())
+            if isinstance(one, AllRoutesFailedError):
+                left += one.errors
     return error

@@ -15,6 +15,7 @@ from hfasr.errors import JournalError
 from . import journal_file
 from .journal_lines import Entry, decode, encode
 from .journal_writer import Writer, closed_error
+from .records import error_to_dict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,8 @@ class Journal:
     Safe from many threads, but for `open`. A new file is for its owner alone (mode 0600).
 
     Args:
-        path: Where it is, or is to be. Links are followed, so that two names of one file are one journal.
+        path: Where it is, or is to be. Symbolic links are followed: by whatever link, it is one journal. Hard
+            links are not seen through: two batches must not use two of them.
 
     Example:
         >>> import tempfile
@@ -80,15 +82,6 @@ class Journal:
             writer.start()
             self._held, self._file, self._index, self._writer = stack.pop_all(), file, index, writer
 
-    def __len__(self) -> int:
-        """Return how many items are in it, the failed ones too."""
-        return 0 if self._index is None else len(self._index)
-
-    @property
-    def n_ok(self) -> int:
-        """Items that have a transcript."""
-        return 0 if self._index is None else self._index.n_ok
-
     def find(self, key: ItemKey) -> Entry | None:
         """
         Return the last record of *key*, ``None`` where there is none or it is damaged. Blocks for one read.
@@ -129,14 +122,15 @@ class Journal:
         """
         try:
             line = encode(key, item)
-        except (TypeError, ValueError, RecursionError) as error:
-            done(JournalError(f"{self._name} cannot hold the transcript of an engine: {error}; mend the engine"))
+        except Exception as error:  # noqa: BLE001  # whatever an engine's or a caller's own objects raise
+            why = error_to_dict(error)["message"]
+            done(JournalError(f"{self._name} cannot hold the transcript of an engine: {why}; mend the engine"))
             return
         index, writer = self._index, self._writer
 
         def finish(offset: int, error: JournalError | None) -> None:
             if error is None and index is not None:
-                index.put(key, offset, ok=item.ok)
+                index.put(key, offset)
             done(error)
 
         if writer is None or not writer.append(line, finish):

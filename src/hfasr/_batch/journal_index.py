@@ -27,70 +27,48 @@ class Index:
     """
     Finds the last record of a key.
 
-    What was there at the start lies in three sorted columns: the halves of the key, and twice the offset, plus
-    one where there is a transcript. What has come since lies in a dictionary, which joins them when it has
-    grown. Safe for one thread that puts and many that find.
+    What was there at the start lies in three sorted columns: the halves of the key, and the offset. What has
+    come since lies in a dictionary, which joins them when it has grown. Safe for one thread that puts and many
+    that find.
 
     Args:
         highs: First halves of the keys, in the order of the file.
 
         lows: Second halves.
 
-        spots: Twice the offset of each line in bytes, plus one where there is a transcript.
+        offsets: Of each line, in bytes.
     """
 
-    def __init__(self, highs: array[int], lows: array[int], spots: array[int]) -> None:
+    def __init__(self, highs: array[int], lows: array[int], offsets: array[int]) -> None:
         import numpy as np
 
-        self._columns = _last_of_each(*(np.frombuffer(part, np.uint64) for part in (highs, lows, spots)))
+        self._columns = _last_of_each(*(np.frombuffer(part, np.uint64) for part in (highs, lows, offsets)))
         self._new: dict[ItemKey, int] = {}
         self._lock = threading.Lock()
-        self._n = len(self._columns[0])
-        self._n_ok = int((self._columns[2] & np.uint64(1)).sum())
-
-    def __len__(self) -> int:
-        return self._n
-
-    @property
-    def n_ok(self) -> int:
-        """Keys whose last record holds a transcript."""
-        return self._n_ok
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the columns."""
-        return sum(column.nbytes for column in self._columns)
 
     def find(self, key: ItemKey) -> int | None:
         """Return the offset of the last record of *key*."""
-        spot = self._spot(key)
-        return None if spot is None else spot >> 1
-
-    def put(self, key: ItemKey, offset: int, *, ok: bool) -> None:
-        """Remember a record that was written at *offset*. In one thread alone."""
-        before = self._spot(key)
         with self._lock:
-            self._new[key] = offset << 1 | ok
-        self._n += before is None
-        self._n_ok += ok - (before is not None and before & 1)
-        if len(self._new) >= max(_MIN_MERGED, len(self._columns[0]) // _MERGED_PART):
-            self._merge()
-
-    def _spot(self, key: ItemKey) -> int | None:
-        with self._lock:
-            spot = self._new.get(key)
-            highs, lows, spots = self._columns
-        if spot is not None:
-            return spot
+            offset = self._new.get(key)
+            highs, lows, offsets = self._columns
+        if offset is not None:
+            return offset
         import numpy as np
 
         high, low = np.uint64(int(key[:16], 16)), int(key[16:], 16)
         at = int(highs.searchsorted(high))
         while at < len(highs) and highs[at] == high:
             if lows[at] == low:
-                return int(spots[at])
+                return int(offsets[at])
             at += 1
         return None
+
+    def put(self, key: ItemKey, offset: int) -> None:
+        """Remember a record that was written at *offset*. In one thread alone."""
+        with self._lock:
+            self._new[key] = offset
+        if len(self._new) >= max(_MIN_MERGED, len(self._columns[0]) // _MERGED_PART):
+            self._merge()
 
     def _merge(self) -> None:
         import numpy as np
@@ -105,7 +83,7 @@ class Index:
 
 
 def _last_of_each(
-    highs: npt.NDArray[np.uint64], lows: npt.NDArray[np.uint64], spots: npt.NDArray[np.uint64]
+    highs: npt.NDArray[np.uint64], lows: npt.NDArray[np.uint64], offsets: npt.NDArray[np.uint64]
 ) -> _Columns:
     """Sort by key, and keep the last of those that are equal."""
     import numpy as np
@@ -114,7 +92,7 @@ def _last_of_each(
     highs, lows = highs[order], lows[order]
     last = np.ones(len(order), bool)
     last[:-1] = (highs[1:] != highs[:-1]) | (lows[1:] != lows[:-1])
-    return highs[last], lows[last], spots[order[last]]
+    return highs[last], lows[last], offsets[order[last]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +156,10 @@ class _Records:
         if found is None:
             self.n_damaged += 1
             return
-        highs, lows, spots = self._columns
+        highs, lows, offsets = self._columns
         highs.append(found.high)
         lows.append(found.low)
-        spots.append(offset << 1 | found.ok)
+        offsets.append(offset)
 
     def forget(self, line: bytes) -> None:
         """Undo `add` of *line*, the last one."""

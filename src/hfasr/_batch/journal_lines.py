@@ -31,7 +31,7 @@ HEAD_BYTES = 4_096
 
 VERSION = 1
 _MARK = b'{"hfasr_journal":'
-_LAYOUT = re.compile(rb'\{"key":"([0-9a-f]{16})([0-9a-f]{16})","ok":(t|f)')
+_LAYOUT = re.compile(rb'\{"key":"([0-9a-f]{16})([0-9a-f]{16})","ok":[tf]')
 _ENDS = (b"}\n", b"}\r\n")  # an editor or git may have turned them
 
 
@@ -65,11 +65,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What is to be seen of a record without reading it: the halves of its key, and whether it has a transcript."""
+    """What is to be seen of a record without reading it: the halves of its key."""
 
     high: int
     low: int
-    ok: bool
 
 
 def header() -> bytes:
@@ -154,7 +153,7 @@ def place(line: bytes) -> Place | None:
     match = _LAYOUT.match(line)
     if match is None or not line.endswith(_ENDS):
         return None
-    return Place(int(match[1], 16), int(match[2], 16), match[3] == b"t")
+    return Place(int(match[1], 16), int(match[2], 16))
 
 
 def is_json(line: bytes) -> bool:

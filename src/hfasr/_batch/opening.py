@@ -13,6 +13,7 @@ from hfasr._core.routes import LocalRoute, plan
 
 from .item import Job
 from .keys import fingerprint
+from .room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,10 +26,16 @@ if TYPE_CHECKING:
     from .journal import Journal
     from .settings import BatchSettings
 
-__all__ = ["LOOK_AHEAD", "Opened", "Order"]
+__all__ = ["Opened", "Order"]
 
-LOOK_AHEAD = 32
-"""Items that are in work at once for an engine on this machine, so that it has clips to pack by length."""
+LOOK_AHEAD = 4
+"""For an engine on this machine, so many times *max_concurrency* items are in work: clips to pack by length."""
+
+MAX_LOOK_AHEAD = 32
+"""Beyond that no more than *max_concurrency*: what an engine takes at once."""
+
+MAX_DECODED_S = 1800.0
+"""Seconds of audio that are held decoded for it, 115 MB at 16 kHz; a longer file goes alone."""
 
 
 class Opened:
@@ -51,20 +58,21 @@ class Opened:
                 journal = Journal(settings.journal)
                 journal.open()
                 self.journal = journal
+            self.job = Job(
+                config=config,
+                shared=shared,
+                options=options,
+                fingerprint=fingerprint(config, options),
+                revision=None if cache is None else _revision(config, shared, options),
+                journal=self.journal,
+                cache=cache,
+                verify=settings.verify,
+                retry_failed=settings.retry_failed,
+                room=None if config.backend == HOSTED else Room(MAX_DECODED_S),
+            )
         except BaseException:
             self.close()
             raise
-        self.job = Job(
-            config=config,
-            shared=shared,
-            options=options,
-            fingerprint=fingerprint(config, options),
-            revision=None if cache is None else _revision(config, shared, options),
-            journal=self.journal,
-            cache=cache,
-            verify=settings.verify,
-            retry_failed=settings.retry_failed,
-        )
 
     def _cache(self, settings: BatchSettings) -> Cache | None:
         if isinstance(settings.cache, str | os.PathLike):
@@ -115,13 +123,18 @@ class Order:
     @property
     def n_total(self) -> int | None:
         """How many inputs there are, where they know."""
-        return len(self.audios) if isinstance(self.audios, Sized) else None
+        try:
+            return len(self.audios) if isinstance(self.audios, Sized) else None
+        except (TypeError, ValueError, NotImplementedError):  # such as a loader of endless data
+            return None
 
     @property
     def n_workers(self) -> int:
         """How many items are in work at once."""
         n = self.settings.max_concurrency
-        return n if self.config.backend == HOSTED else max(n, LOOK_AHEAD)
+        if self.config.backend == HOSTED or n == 1:
+            return n
+        return max(n, min(LOOK_AHEAD * n, MAX_LOOK_AHEAD))
 
     @property
     def window(self) -> int:

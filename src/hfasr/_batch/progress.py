@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from hfasr.batches import Progress
 
 __all__ = ["Reporter", "reporter"]
+
+logger = logging.getLogger("hfasr")
 
 
 class Reporter(Protocol):
@@ -35,8 +38,12 @@ class _Function:
         self._function = function
 
     def __call__(self, progress: Progress, /) -> None:
-        if self._function is not None:
+        if self._function is None:
+            return
+        try:
             self._function(progress)
+        except Exception:
+            logger.exception("the function passed as progress= failed; the batch goes on")  # and the item is handed out
 
     def close(self) -> None:
         pass

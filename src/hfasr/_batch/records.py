@@ -30,9 +30,9 @@ import inspect
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from hfasr import errors
+from hfasr.audio.files import without_secrets
 from hfasr.errors import (
     AllRoutesFailedError,
     AudioError,
@@ -112,36 +112,31 @@ def error_from_dict(data: Mapping[str, Any]) -> Exception:
 
 def audio_name(audio: AudioInput) -> str:
     """
-    Return a readable name of an input: a path, or a URL without user and query; ``"bytes"`` where it has none.
+    Return a readable name of an input: a path, or a URL without secrets; ``"bytes"`` where it has none.
+
+    Never fails: an input whose attributes raise is called ``"audio"``.
 
     Example:
         >>> audio_name("https://user:secret@example.com/a.flac?token=secret"), audio_name(b"RIFF")
         ('https://example.com/a.flac', 'bytes')
     """
-    given: Any = audio
-    if isinstance(given, Mapping):
-        given = given.get("path")
-    elif not isinstance(audio, str | os.PathLike):
-        given = getattr(audio, "filename", None) or getattr(audio, "name", None)  # of uploads and open files
-    name = os.fsdecode(given) if isinstance(given, str | os.PathLike) else ""
-    if "://" in name:
-        name = _without_secrets(name)
-    return name[:MAX_NAME_CHARS] or "bytes"
-
-
-def _without_secrets(url: str) -> str:
     try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url.partition("://")[0] + "://…"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        given: Any = audio
+        if isinstance(given, Mapping):
+            given = given.get("path")
+        elif not isinstance(given, str | os.PathLike):
+            given = getattr(given, "filename", None) or getattr(given, "name", None)  # of uploads and open files
+        name = os.fsdecode(given) if isinstance(given, str | os.PathLike) else ""
+        return without_secrets(name)[:MAX_NAME_CHARS] or "bytes"
+    except Exception:  # noqa: BLE001  # properties of a caller's own class
+        return "audio"
 
 
 def _to_dict(error: BaseException, depth: int) -> dict[str, Any]:
     if isinstance(error, TypeError):
-        return {"type": "TypeError", "message": clean(str(error))}
+        return {"type": "TypeError", "message": clean(_said(error))}
     if not isinstance(error, HfasrError):
-        return {"type": "HfasrError", "message": clean(f"{type(error).__name__}: {error}"), "attempts": []}
+        return {"type": "HfasrError", "message": clean(f"{type(error).__name__}: {_said(error)}"), "attempts": []}
     cls = next(one for one in type(error).__mro__ if _TYPES.get(one.__name__) is one)
     data: dict[str, Any] = {"type": cls.__name__, "message": str(error)}
     data.update({name: getattr(error, name, None) for name in _FIELDS[cls.__name__]})
@@ -152,6 +147,13 @@ def _to_dict(error: BaseException, depth: int) -> dict[str, Any]:
         if isinstance(error.__cause__, HfasrError):
             data["cause"] = _to_dict(error.__cause__, depth - 1)
     return data
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # the message of somebody else's error
+        return "no message"
 
 
 def _from_dict(data: Mapping[str, Any]) -> Exception:

@@ -63,14 +63,19 @@ def check_inputs(audios: object, *, allow_async: bool) -> None:
             f"transcribe_many takes an iterable of audio, not one {type(audios).__name__}: pass a list, "
             "or call transcribe()"
         )
+    if hasattr(audios, "read"):
+        raise TypeError("transcribe_many takes an iterable of audio, not one open file: pass a list of them")
+    if hasattr(audios, "dtype"):
+        raise TypeError(
+            "transcribe_many takes an iterable of audio, not one array: pass a list of "
+            "hfasr.Audio(waveform, sampling_rate)"
+        )
     if isinstance(audios, AsyncIterable):
         if not allow_async:
             raise TypeError("an async iterable of inputs needs AsyncASRClient; or pass an ordinary iterable")
         return
     if not isinstance(audios, Iterable) and not hasattr(audios, "__getitem__"):
         raise TypeError(f"transcribe_many takes an iterable of audio, not {type(audios).__name__}")
-    if hasattr(audios, "read"):
-        raise TypeError("transcribe_many takes an iterable of audio, not one open file: pass a list of them")
 
 
 def _path(name: str, value: Any) -> None:

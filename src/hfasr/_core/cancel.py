@@ -8,6 +8,7 @@ be waited out on an event. What was stopped so ends in `Cancelled`.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -43,6 +44,12 @@ class Cancel:
         self._streams: set[Any] = set()
         self._bells: set[Bell] = set()
         self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this is the process that began the batch: a forked child shares its sockets."""
+        return os.getpid() == self._process
 
     def stop(self) -> None:
         """Begin nothing more, and end every pause."""
@@ -54,6 +61,8 @@ class Cancel:
 
     def cut(self) -> None:
         """Shut down the sockets that are being waited on, too."""
+        if not self.is_ours:
+            return
         self.stop()
         with self._lock:
             self.was_cut = True
@@ -99,9 +108,11 @@ CANCEL: ContextVar[Cancel | None] = ContextVar("hfasr_cancel", default=None)
 def shut_down(stream: Any) -> None:
     """End whatever waits on *stream*, a network stream of httpcore, in any thread. Closing it would wake nobody."""
     sock = stream.get_extra_info("socket")
-    if sock is not None:
+    if isinstance(sock, socket.socket):
+        # Not the TLS socket's own method: it first forgets that there is TLS, and a thread that is
+        # writing would go on in clear text.
         with contextlib.suppress(OSError):  # it has just been closed
-            sock.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 class StoppableBlockingIO(BlockingIO):

@@ -8,7 +8,7 @@ given back: with 32 in use that was two thirds of the processor time of a reques
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -25,7 +25,7 @@ class _Stacks:
     """Idle connections by origin, and all that are open."""
 
     def __init__(self) -> None:
-        self._idle: dict[tuple[bytes, bytes, int], deque[Any]] = {}
+        self._idle: OrderedDict[tuple[bytes, bytes, int], deque[Any]] = OrderedDict()  # the longest unused first
         self._n_idle = 0
         self.open: set[Any] = set()
         self.closed = False
@@ -44,15 +44,21 @@ class _Stacks:
 
     def push(self, origin: httpcore.Origin, connection: Any, stale: list[Any]) -> None:
         """Keep *connection*, unless it cannot be used again; what is too old or too much is added to *stale*."""
-        if self.closed or not connection.is_idle() or self._n_idle >= _MAX_IDLE:
+        if self.closed or not connection.is_idle():
             stale.append(connection)
             return
-        stack = self._idle.setdefault(_key(origin), deque())
-        if stack and stack[0].has_expired():
-            stale.append(stack.popleft())
-            self._n_idle -= 1
+        key = _key(origin)
+        stack = self._idle.setdefault(key, deque())
+        self._idle.move_to_end(key)
         stack.append(connection)
         self._n_idle += 1
+        # The oldest of the origin that was longest unused, one for each that comes: so old ones go, too.
+        oldest = next(iter(self._idle.values()))
+        if self._n_idle > _MAX_IDLE or (oldest[0] is not connection and oldest[0].has_expired()):
+            stale.append(oldest.popleft())
+            self._n_idle -= 1
+            if not oldest:
+                self._idle.popitem(last=False)
 
     def clear(self) -> list[Any]:
         """Forget every connection, and return them."""

@@ -8,6 +8,7 @@ task that outlives the one that made it.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ class Loop:
     def __init__(self) -> None:
         trio = sys.modules.get("trio")
         self._trio: Any = None
+        self._asyncio: Any = None
         if trio is not None and trio.lowlevel.in_trio_run():  # before asyncio, which may be trio's host
             self._trio = trio.lowlevel.current_trio_token()
         else:
@@ -43,6 +45,19 @@ class Loop:
             else:
                 self._asyncio.call_soon_threadsafe(function)
 
+    def is_current(self) -> bool:
+        """Whether it is the loop that runs here and now."""
+        try:
+            now = Loop()
+        except RuntimeError:
+            return False
+        return (now._trio, now._asyncio) == (self._trio, self._asyncio)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was closed, and perhaps left tasks behind; trio's never are."""
+        return self._asyncio is not None and self._asyncio.is_closed()
+
     def spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> object:
         """
         Run *work* in a task of its own, from within the loop, and return what keeps it alive.
@@ -50,5 +65,7 @@ class Loop:
         It belongs to no task group, and is cancelled when the loop ends. It must raise nothing: trio would end.
         """
         if self._trio is not None:
-            return sys.modules["trio"].lowlevel.spawn_system_task(work, name=name)
-        return self._asyncio.create_task(work(), name=name)
+            context = contextvars.copy_context()  # as a task of asyncio gets it
+            return sys.modules["trio"].lowlevel.spawn_system_task(work, name=name, context=context)
+        task: object = self._asyncio.create_task(work(), name=name)
+        return task

@@ -11,6 +11,7 @@ which changes its address in between (DNS rebinding) gains nothing.
 from __future__ import annotations
 
 import ipaddress
+import os
 import select
 import socket
 import threading
@@ -18,7 +19,7 @@ import time
 import weakref
 from collections.abc import Iterable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import httpcore
@@ -52,12 +53,15 @@ class _Streams:
     def __init__(self) -> None:
         self._streams: weakref.WeakSet[httpcore.NetworkStream] = weakref.WeakSet()
         self._lock = threading.Lock()
+        self._process = os.getpid()
 
     def add(self, stream: httpcore.NetworkStream) -> None:
         with self._lock:
             self._streams.add(stream)
 
     def cut(self) -> None:
+        if os.getpid() != self._process:
+            return  # a forked child shares the sockets of its parent, who goes on with them
         with self._lock:
             streams = list(self._streams)
         for stream in streams:
@@ -91,11 +95,32 @@ class _ClampedStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        clamped = _clamp(timeout, httpcore.ConnectTimeout)
-        return _ClampedStream(self._stream.start_tls(ssl_context, server_hostname, clamped), self._streams)
+        clamped, cancel = _clamp(timeout, httpcore.ConnectTimeout), CANCEL.get()
+        if cancel is None:
+            stream = self._stream.start_tls(ssl_context, server_hostname, clamped)
+        else:
+            with _Twin(self._stream) as twin, cancel.watching(twin):
+                stream = self._stream.start_tls(ssl_context, server_hostname, clamped)
+        return _ClampedStream(stream, self._streams)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
+
+
+class _Twin:
+    """A stream's socket once more: a handshake takes the first one's number away, and it could be cut no more."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._socket: socket.socket = stream.get_extra_info("socket").dup()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._socket if info == "socket" else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
 
 
 class BlockingBackend(httpcore.NetworkBackend):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import stat
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from pathlib import Path
@@ -18,9 +19,24 @@ from .source import MAX_INPUT_BYTES, PathSource, short_name
 if TYPE_CHECKING:
     from ._io import AudioIO
 
-__all__ = ["AsyncChunks", "check_allowed", "file_name", "given_name", "join", "open_path", "read_file"]
+__all__ = [
+    "AsyncChunks",
+    "check_allowed",
+    "file_name",
+    "given_name",
+    "join",
+    "open_path",
+    "read_file",
+    "without_secrets",
+]
 
 _READ_BYTES = 2**20
+_PATH_OF_URL = re.compile(r"[a-z][a-z0-9+.:-]+:[/\\]", re.IGNORECASE)  # pathlib makes one slash of two
+_URL = re.compile(
+    r"([a-z][a-z0-9+.-]*)://(?:[^/?#]*@)?((?:[^/?#;@:\[\]]*|\[[0-9a-f:.]+\])(?::[0-9]*)?(?:/[^?#;]*)?)(?:[?#;].*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+_SCHEMES = re.compile(r"(?:[a-z][a-z0-9+.-]*(?:::(?!/))?)+(?=:)", re.IGNORECASE)
 _CLOSED = "the audio file is closed; open it again, or pass its path"
 
 
@@ -40,7 +56,7 @@ def open_path(path: str | bytes, check: Callable[[], None]) -> PathSource:
         AudioNotFoundError: No such regular file, or it cannot be read.
     """
     text = os.fsdecode(path)
-    name = short_name(text)
+    name = short_name(without_secrets(text))
     try:
         mode = Path(text).stat().st_mode if text else 0
     except (OSError, ValueError) as error:  # ValueError: a NUL, or a lone surrogate
@@ -153,7 +169,35 @@ def file_name(file: Any) -> str:
 
 def given_name(name: Any, default: str) -> str:
     """Return *name* cut short if it is a usable one, else *default*."""
-    return (short_name(os.fsdecode(name)) if isinstance(name, str | bytes | os.PathLike) else "") or default
+    usable = isinstance(name, str | bytes | os.PathLike)
+    return (short_name(without_secrets(os.fsdecode(name))) if usable else "") or default
+
+
+def without_secrets(name: str) -> str:
+    """
+    Return *name*; where it looks like a URL, without user, password, parameters, query and fragment.
+
+    Of one that is not well formed, or a chain of fsspec's, only the scheme and the last part of the path are
+    left: nobody knows what the rest is.
+
+    Example:
+        >>> without_secrets("https://user:secret@example.com/a.flac?token=secret"), without_secrets("what?.flac")
+        ('https://example.com/a.flac', 'what?.flac')
+        >>> without_secrets("simplecache::https://user:secret@example.com/a.flac")
+        'simplecache::https://…/a.flac'
+    """
+    url = name.strip()
+    if "://" not in url and not _PATH_OF_URL.match(url):
+        return name
+    plain = _URL.fullmatch(url)
+    if plain and ":" not in plain[2].rpartition("@")[0]:  # else a password with a slash
+        return f"{plain[1]}://{plain[2]}"
+    schemes = _SCHEMES.match(url)
+    shown = re.split("[?#;]", url, maxsplit=1)[0]
+    last = re.split(r"[/\\@]", shown)[-1]
+    if ":" in last or "@" in url[len(shown) :]:  # the user and password, or their beginning
+        last = ""
+    return f"{schemes[0] if schemes else ''}://…/{last}"
 
 
 def _read_blocking(file: Any, check: Callable[[], None]) -> bytes:
@@ -208,6 +252,8 @@ def _why(path: str, error: Exception) -> str:
         return 'a path is used as it is; expand "~" yourself, with pathlib.Path.expanduser'
     if path.startswith("data:"):
         return "data URLs are not read; decode the base64 and pass the bytes"
+    if "://" in path:
+        return "it is neither a file nor a URL; check its spelling, and what is before the scheme"
     if isinstance(error, FileNotFoundError):
         return "there is no such file; check the path"
     if isinstance(error, PermissionError):
