@@ -16,6 +16,7 @@ import hashlib
 import json
 import logging
 import os
+import stat
 import threading
 import time
 import zlib
@@ -48,6 +49,18 @@ KEEP_SHARE = 0.9
 
 MAX_TOUCHED = 1024
 """Entries whose last use is remembered before it is written down, so that a read is seldom a write."""
+
+MAX_JSON_BYTES = 64 * 2**20
+"""Size of one transcript as JSON, at most; a hundred hours with the times of all words have less."""
+
+_PRIVATE = 0o600
+_DAMAGE = (
+    zlib.error,
+    ValueError,
+    TypeError,
+    RecursionError,
+    MemoryError,
+)  # of a value; the last two by somebody's JSON
 
 _TABLES = (
     "CREATE TABLE transcripts (key TEXT PRIMARY KEY, value BLOB NOT NULL, size INTEGER NOT NULL, used REAL NOT NULL)",
@@ -157,7 +170,7 @@ class TranscriptCache:
                 row = db.execute("SELECT value FROM transcripts WHERE key = ?", (key,)).fetchone()
             if row is None:
                 return None
-            transcript = Transcript.from_dict(json.loads(zlib.decompress(row[0])))
+            transcript = Transcript.from_dict(json.loads(_inflated(row[0])))
             self._touch(handle, key)
             return transcript
         return None
@@ -166,11 +179,12 @@ class TranscriptCache:
         """
         Keep *transcript* as *key*, in the place of what was there; its `raw` is not kept.
 
-        One that is larger than the whole cache may be is not kept at all.
+        One that is larger than the whole cache may be, or has over 64 MiB as JSON, is not kept at all.
         """
         with self._quietly("write"):
-            value = zlib.compress(json.dumps(transcript.to_dict()).encode())
-            if len(value) > self.max_bytes:
+            plain = json.dumps(transcript.to_dict()).encode()
+            value = zlib.compress(plain)
+            if len(plain) > MAX_JSON_BYTES or len(value) > self.max_bytes:
                 return
             with self._connected() as (handle, db), _transaction(db):
                 _write_touched(handle, db)
@@ -258,7 +272,10 @@ class TranscriptCache:
     def _open(self) -> sqlite3.Connection:
         import sqlite3
 
-        _create_private(self.path)
+        mode = _create_private(self.path)
+        if os.name == "posix" and mode & 0o077 and "mode" not in self._told:  # somebody's choice: not ours to undo
+            self._told.add("mode")
+            logger.warning("%s holds transcripts and is open to others (mode %03o): chmod 600 it", self.path, mode)
         db = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             if self._is_ready(db):
@@ -317,7 +334,7 @@ class TranscriptCache:
     def _quietly(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, _sqlite_error(), zlib.error, ValueError, TypeError, BatchError) as error:
+        except (*_DAMAGE, OSError, _sqlite_error(), BatchError) as error:
             kind = getattr(error, "sqlite_errorname", type(error).__name__)
             if kind not in self._told:
                 self._told.add(kind)
@@ -336,14 +353,47 @@ def _sqlite_error() -> type[Exception]:
     return sqlite3.Error
 
 
-def _create_private(path: Path) -> None:
-    """Make the file, readable by its owner alone from the start; SQLite gives those beside it the same mode."""
-    # Only where there is none: closing a second handle of a file would take away SQLite's locks on it.
+def _create_private(path: Path) -> int:
+    """
+    Make the file, readable by its owner alone from the start; SQLite gives those beside it the same mode.
+
+    An empty one that is there is made private, too, but not through a link, and nothing that is no file.
+
+    Returns:
+        Its mode.
+
+    Raises:
+        BatchError: A folder, a pipe or a device.
+    """
+    # Opened only where there is none: closing a second handle of a file would take away SQLite's locks on it.
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
     except FileExistsError:
-        if path.stat().st_size == 0:
-            path.chmod(0o600)
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            kind = "folder" if stat.S_ISDIR(found.st_mode) else "pipe or a device"
+            raise BatchError(
+                f"{path} cannot be opened as a cache of transcripts: it is a {kind}; give the name of a file"
+            ) from None
+        if found.st_size > 0 or path.is_symlink():
+            return stat.S_IMODE(found.st_mode)
+        path.chmod(_PRIVATE)
+    return _PRIVATE
+
+
+def _inflated(value: bytes) -> bytes:
+    """
+    Return what *value* was compressed from, whoever wrote it.
+
+    Raises:
+        ValueError: It is cut off, or larger than anything that is put.
+        zlib.error: It is damaged.
+    """
+    inflating = zlib.decompressobj()
+    plain = inflating.decompress(value, MAX_JSON_BYTES)
+    if not inflating.eof:
+        raise ValueError(f"it is cut off, or has over {MAX_JSON_BYTES} bytes")
+    return plain
 
 
 def _use_wal(db: sqlite3.Connection) -> None:

@@ -248,7 +248,7 @@ def test_two_event_loops(asr_server: FakeASRServer, clips: Any, tmp_path: Path) 
 
 def test_two_at_once(session: Make, colour: str, asr_server: FakeASRServer, clips: Any) -> None:
     """A second one who asks for an item at the same time is refused, and the first is not disturbed."""
-    asr_server.script(replies.Normal(delay=0.5))
+    asr_server.script(*[replies.Normal(delay=0.5)] * 2)
     batch = session(router_url=asr_server.router_url).transcribe_many([clips(0), clips(1)])
     got: list[Any] = []
     waiting = threading.Thread(target=lambda: got.append(next(batch)))

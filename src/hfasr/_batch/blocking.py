@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import queue
 import threading
 import weakref
 from collections import deque
@@ -105,7 +107,9 @@ class _Run:
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)  # the feeder waits for it,
         self._work = threading.Condition(self._lock)  # workers for this,
-        self._news = threading.Condition(self._lock)  # and the caller for this
+        # The caller waits for this, which Ctrl-C may interrupt anywhere: a condition's own lock would get lost.
+        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._wanted = False
         self._feeder: threading.Thread | None = None
         self._workers: list[threading.Thread] = []
         self._busy = False  # somebody waits for an item
@@ -140,8 +144,12 @@ class _Run:
             self._opened = self._open()
             self._feeder = _daemon(self._feed, "feed")
             self._feeder.start()
-        with self._lock:
-            while (item := self._outlet.pop()) is None:
+        while True:
+            with self._lock:
+                item = self._outlet.pop()
+                if item is not None:
+                    self._room.notify()
+                    return item
                 if self._closed:
                     raise BatchError("the batch was closed before its last item; run it again")
                 if self._failure is not None and not self._n_pending:
@@ -150,9 +158,15 @@ class _Run:
                     if self._inputs_error is not None:
                         raise self._inputs_error
                     return None
-                self._news.wait(_LOOK_S)
-            self._room.notify()
-        return item
+                self._wanted = True
+            with contextlib.suppress(queue.Empty):
+                self._news.get(timeout=_LOOK_S)
+
+    def _tell(self) -> None:
+        """Wake who waits for an item. With the lock."""
+        if self._wanted:
+            self._wanted = False
+            self._news.put(None)
 
     def close(self) -> None:
         """Stop, and wait for the threads. May be called again, also where Ctrl-C came in between."""
@@ -204,7 +218,7 @@ class _Run:
             with self._lock:
                 self._fed = True
                 self._work.notify_all()
-                self._news.notify()
+                self._tell()
 
     def _hire(self) -> None:
         """Start one more worker. With the lock."""
@@ -264,7 +278,7 @@ class _Run:
                 self._outlet.put(item)
             if self._failure is not None and not self._n_pending:
                 self._outlet.release()
-            self._news.notify()
+            self._tell()
 
     @property
     def _stopping(self) -> bool:
@@ -274,7 +288,7 @@ class _Run:
         self._cancel.stop()
         self._room.notify_all()
         self._work.notify_all()
-        self._news.notify_all()
+        self._tell()
 
     def _fail(self, error: BaseException) -> None:
         """End the batch with *error*, after what is on the wire."""

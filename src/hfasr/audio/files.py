@@ -36,7 +36,7 @@ _URL = re.compile(
     r"([a-z][a-z0-9+.-]*)://(?:[^/?#]*@)?((?:[^/?#;@:\[\]]*|\[[0-9a-f:.]+\])(?::[0-9]*)?(?:/[^?#;]*)?)(?:[?#;].*)?",
     re.IGNORECASE | re.DOTALL,
 )
-_SCHEMES = re.compile(r"(?:[a-z][a-z0-9+.-]*(?:::(?!/))?)+(?=:)", re.IGNORECASE)
+_SCHEMES = re.compile(r"[a-z][a-z0-9+.-]*(?:::[a-z][a-z0-9+.-]*)*(?=:)", re.IGNORECASE)
 _CLOSED = "the audio file is closed; open it again, or pass its path"
 
 
@@ -187,7 +187,7 @@ def without_secrets(name: str) -> str:
         'simplecache::https://…/a.flac'
     """
     url = name.strip()
-    if "://" not in url and not _PATH_OF_URL.match(url):
+    if not _looks_like_url(url):
         return name
     plain = _URL.fullmatch(url)
     if plain and ":" not in plain[2].rpartition("@")[0]:  # else a password with a slash
@@ -195,9 +195,13 @@ def without_secrets(name: str) -> str:
     schemes = _SCHEMES.match(url)
     shown = re.split("[?#;]", url, maxsplit=1)[0]
     last = re.split(r"[/\\@]", shown)[-1]
-    if ":" in last or "@" in url[len(shown) :]:  # the user and password, or their beginning
+    if ":" in last or "@" in url[len(shown) :]:  # user and password, or their beginning
         last = ""
-    return f"{schemes[0] if schemes else ''}://…/{last}"
+    return f"{schemes[0] if schemes else ''}://…{last and '/'}{last}"
+
+
+def _looks_like_url(name: str) -> bool:
+    return "://" in name or _PATH_OF_URL.match(name) is not None
 
 
 def _read_blocking(file: Any, check: Callable[[], None]) -> bytes:
@@ -252,10 +256,10 @@ def _why(path: str, error: Exception) -> str:
         return 'a path is used as it is; expand "~" yourself, with pathlib.Path.expanduser'
     if path.startswith("data:"):
         return "data URLs are not read; decode the base64 and pass the bytes"
-    if "://" in path:
-        return "it is neither a file nor a URL; check its spelling, and what is before the scheme"
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file; check the path"
     if isinstance(error, PermissionError):
         return "permission denied; check the rights of the file and its folders"
+    if _looks_like_url(path):
+        return "it is no file, nor a URL; pass a URL as a string that begins with its scheme"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file; check the path"
     return "the path is not valid; check its spelling"
