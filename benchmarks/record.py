@@ -83,7 +83,7 @@ def page() -> str:
 def table(results: dict[str, Any]) -> str:
     """Return *results* as a table, and a sentence that says where they come from."""
     lines = [
-        "| shape, type, threads | pipeline as it comes | pipeline told the type | all files at once | a call for each file |",
+        "| shape, type, threads | pipeline as it comes | pipeline told the type | all files at once | a call each |",
         "|---|---|---|---|---|",
     ]
     for row in (_row(stored) for stored in results["rows"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pickle
@@ -15,6 +16,7 @@ import tempfile
 import textwrap
 import threading
 import time
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -278,6 +280,44 @@ def test_private(path: Path, there: bool) -> None:
     assert modes == dict.fromkeys(["cache.sqlite", "cache.sqlite-wal", "cache.sqlite-shm"], 0o600)
 
 
+@posix
+def test_open_to_others(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The rights of a cache that is there are its owner's choice, and only a warning is given, once."""
+    TranscriptCache(path).close()
+    path.chmod(0o640)
+    with TranscriptCache(path) as cache:
+        cache.close()
+        cache.put("a", Transcript("x"))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert caplog.messages == [f"{path} holds transcripts and is open to others (mode 640): chmod 600 it"]
+
+
+@posix
+def test_empty_file_behind_a_link(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The rights of what a link leads to stay as they are: somebody else may have put the link there."""
+    target = path.parent / "target"
+    target.touch()
+    target.chmod(0o644)
+    path.symlink_to(target)
+    with TranscriptCache(path) as cache:
+        cache.put("a", Transcript("x"))
+    assert stat.S_IMODE(target.stat().st_mode) == 0o644
+    assert "open to others (mode 644)" in caplog.text
+
+
+@posix
+def test_pipes_and_devices_are_refused(path: Path) -> None:
+    """A pipe or a device, also behind a link, is refused by name, and its rights stay as they are."""
+    os.mkfifo(path)
+    path.chmod(0o666)
+    link = path.parent / "link"
+    link.symlink_to(path)
+    for place in (path, link):
+        with pytest.raises(BatchError, match="cannot be opened as a cache: it is no ordinary file; name another"):
+            TranscriptCache(place)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666
+
+
 def test_some_other_file(path: Path) -> None:
     """A file that is no database is refused by name, and left as it is."""
     path.write_bytes(b"my thesis\n" * 1000)
@@ -410,7 +450,20 @@ def test_damaged_beginning(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"junk", zlib.compress(b"{"), zlib.compress(b'{"no": 1}'), zlib.compress(b"\xff"), None, 7, "text"]
+    "value",
+    [
+        b"",
+        b"junk",
+        zlib.compress(b"{"),
+        zlib.compress(b'{"no": 1}'),
+        zlib.compress(b'{"text": "x", "duration": "long"}'),
+        zlib.compress(b"[" * 200_000),
+        zlib.compress(b"\xff"),
+        zlib.compress(b'{"text": "x"}')[:-1],
+        None,
+        7,
+        "text",
+    ],
 )
 def test_one_damaged_value(cache: TranscriptCache, path: Path, value: object) -> None:
     """A value that cannot be read is a miss, and is mended by the next put."""
@@ -426,6 +479,42 @@ def test_one_damaged_value(cache: TranscriptCache, path: Path, value: object) ->
     assert cache.get("a") is None
     cache.put("a", Transcript("y"))
     assert cache.get("a") == Transcript("y")
+
+
+def test_memory_that_is_not_there(cache: TranscriptCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where reading a value takes more memory than there is, that is a miss."""
+
+    def fail(text: bytes) -> object:
+        raise MemoryError
+
+    cache.put("a", Transcript("x"))
+    monkeypatch.setattr(json, "loads", fail)
+    assert cache.get("a") is None
+
+
+def test_a_small_value_that_inflates(cache: TranscriptCache, path: Path) -> None:
+    """A value that somebody made to fill the memory is a miss, and is inflated to the limit at most."""
+    bomb = zlib.compress(bytes(2**29))
+    cache.put("a", Transcript("x"))
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE transcripts SET value = ?", (bomb,))
+        db.commit()
+    tracemalloc.start()
+    try:
+        assert cache.get("a") is None
+        assert tracemalloc.get_traced_memory()[1] < 3 * hfasr.cache.MAX_JSON_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_more_json_than_is_read(cache: TranscriptCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would be too large to be read is not kept, and what just fits is."""
+    size = len(json.dumps(Transcript("x" * 5000).to_dict()))
+    monkeypatch.setattr(hfasr.cache, "MAX_JSON_BYTES", size)
+    cache.put("a", Transcript("x" * 5000))
+    cache.put("b", Transcript("x" * 5001))
+    assert cache.get("a") == Transcript("x" * 5000)
+    assert len(cache) == 1
 
 
 def test_what_json_cannot_carry(cache: TranscriptCache, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import hfasr
@@ -222,14 +223,49 @@ def test_values_are_frozen_and_pickle() -> None:
             setattr(value, first, getattr(value, first))
 
 
+ORIGIN = dataclasses.asdict(Provenance("hosted", None, None, None, None, None, None))
+ATTEMPT = dataclasses.asdict(Attempt("x", 200, None, None, 0.0, 0.0, 0.0))
+
+
 @pytest.mark.parametrize(
     "bad",
-    [{}, {"text": "x", "segments": [{}]}, {"text": "x", "segments": 3}, [], {"text": "x", "segments": [{"start": 0}]}],
+    [
+        {},
+        [],
+        {"text": 5},
+        {"text": "x", "duration": "long"},
+        {"text": "x", "duration": True},
+        {"text": "x", "duration": 10**400},
+        {"text": "x", "language": 1},
+        {"text": "x", "warnings": "all"},
+        {"text": "x", "warnings": [1]},
+        {"text": "x", "segments": 3},
+        {"text": "x", "segments": [{}]},
+        {"text": "x", "segments": {"start": 0}},
+        {"text": "x", "segments": [{"start": 0}]},
+        {"text": "x", "segments": [{"start": "a", "end": None, "text": "x"}]},
+        {"text": "x", "segments": [{"start": 0, "end": None, "text": "x", "words": "x"}]},
+        {"text": "x", "segments": [{"start": 0, "end": 1, "text": "x", "words": [{"start": 0, "end": 1, "word": 1}]}]},
+        {"text": "x", "provenance": {}},
+        {"text": "x", "provenance": "hosted"},
+        {"text": "x", "provenance": {**ORIGIN, "attempts": [{"route": "x"}]}},
+        {"text": "x", "provenance": {**ORIGIN, "attempts": 5}},
+        {"text": "x", "provenance": {**ORIGIN, "attempts": [dict.fromkeys(ATTEMPT, "x")]}},
+        {"text": "x", "provenance": {**ORIGIN, "uploaded_bytes": 1.5}},
+    ],
 )
 def test_from_dict_of_something_else(bad: object) -> None:
     """What is not a transcript's dictionary is a ValueError."""
     with pytest.raises(ValueError, match="not a transcript's dictionary"):
         Transcript.from_dict(bad)  # type: ignore[arg-type]  # that is what must fail
+
+
+def test_from_dict_makes_floats_of_numbers() -> None:
+    """Whole numbers, and those of numpy, become plain floats where seconds are meant; what is left out is empty."""
+    segment = {"start": np.float32(0.5), "end": 1, "text": "x", "words": None}
+    made = Transcript.from_dict({"text": "x", "duration": np.int64(2), "segments": [segment], "future": 1})
+    assert made == Transcript("x", (Segment(0.5, 1.0, "x"),), duration=2.0)
+    assert {type(value) for value in (made.duration, made.segments[0].start, made.segments[0].end)} == {float}
 
 
 @pytest.mark.parametrize(

@@ -51,16 +51,9 @@ MAX_TOUCHED = 1024
 """Entries whose last use is remembered before it is written down, so that a read is seldom a write."""
 
 MAX_JSON_BYTES = 64 * 2**20
-"""Size of one transcript as JSON, at most; a hundred hours with the times of all words have less."""
+"""Size of one transcript as JSON, at most; two days of speech with the times of all words have less."""
 
-_PRIVATE = 0o600
-_DAMAGE = (
-    zlib.error,
-    ValueError,
-    TypeError,
-    RecursionError,
-    MemoryError,
-)  # of a value; the last two by somebody's JSON
+_LEFT_OUT = "could not %s the cache %s (%s: %s); going on without; delete it if it is damaged, or make room"
 
 _TABLES = (
     "CREATE TABLE transcripts (key TEXT PRIMARY KEY, value BLOB NOT NULL, size INTEGER NOT NULL, used REAL NOT NULL)",
@@ -139,7 +132,7 @@ class TranscriptCache:
             longest time go. The file is somewhat larger.
 
     Raises:
-        BatchError: The file is no cache, was written by a newer version, or cannot be opened.
+        BatchError: It is no ordinary file or no cache, was written by a newer version, or cannot be opened.
 
     Example:
         >>> import tempfile
@@ -168,11 +161,10 @@ class TranscriptCache:
         with self._quietly("read"):
             with self._connected() as (handle, db):
                 row = db.execute("SELECT value FROM transcripts WHERE key = ?", (key,)).fetchone()
-            if row is None:
-                return None
-            transcript = Transcript.from_dict(json.loads(_inflated(row[0])))
-            self._touch(handle, key)
-            return transcript
+            if row is not None:
+                transcript = Transcript.from_dict(json.loads(_inflated(row[0])))
+                self._touch(handle, key)
+                return transcript
         return None
 
     def put(self, key: str, transcript: Transcript, /) -> None:
@@ -184,12 +176,11 @@ class TranscriptCache:
         with self._quietly("write"):
             plain = json.dumps(transcript.to_dict()).encode()
             value = zlib.compress(plain)
-            if len(plain) > MAX_JSON_BYTES or len(value) > self.max_bytes:
-                return
-            with self._connected() as (handle, db), _transaction(db):
-                _write_touched(handle, db)
-                _insert(db, key, value)
-                self._evict(db)
+            if len(plain) <= MAX_JSON_BYTES and len(value) <= self.max_bytes:
+                with self._connected() as (handle, db), _transaction(db):
+                    _write_touched(handle, db)
+                    _insert(db, key, value)
+                    self._evict(db)
 
     def clear(self) -> None:
         """
@@ -334,17 +325,11 @@ class TranscriptCache:
     def _quietly(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except (*_DAMAGE, OSError, _sqlite_error(), BatchError) as error:
+        except Exception as error:  # noqa: BLE001  # a cache never breaks a batch, whatever others wrote into it
             kind = getattr(error, "sqlite_errorname", type(error).__name__)
             if kind not in self._told:
                 self._told.add(kind)
-                logger.warning(
-                    "could not %s the cache %s (%s: %s); going on without; delete it if it is damaged, or make room",
-                    doing,
-                    self.path,
-                    kind,
-                    error,
-                )
+                logger.warning(_LEFT_OUT, doing, self.path, kind, error)
 
 
 def _sqlite_error() -> type[Exception]:
@@ -367,18 +352,14 @@ def _create_private(path: Path) -> int:
     """
     # Opened only where there is none: closing a second handle of a file would take away SQLite's locks on it.
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            kind = "folder" if stat.S_ISDIR(found.st_mode) else "pipe or a device"
-            raise BatchError(
-                f"{path} cannot be opened as a cache of transcripts: it is a {kind}; give the name of a file"
-            ) from None
-        if found.st_size > 0 or path.is_symlink():
-            return stat.S_IMODE(found.st_mode)
-        path.chmod(_PRIVATE)
-    return _PRIVATE
+            raise BatchError(f"{path} cannot be opened as a cache: it is no ordinary file; name another") from None
+        if found.st_size == 0 and not path.is_symlink():
+            path.chmod(0o600)
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 def _inflated(value: bytes) -> bytes:
@@ -435,11 +416,7 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 def _insert(db: sqlite3.Connection, key: str, value: bytes) -> None:
     before = db.execute("SELECT size FROM transcripts WHERE key = ?", (key,)).fetchone()
-    db.execute(
-        "INSERT INTO transcripts VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
-        "SET value = excluded.value, size = excluded.size, used = excluded.used",
-        (key, value, len(value), time.time()),
-    )
+    db.execute("INSERT OR REPLACE INTO transcripts VALUES (?, ?, ?, ?)", (key, value, len(value), time.time()))
     db.execute("UPDATE total SET n_bytes = n_bytes + ?", (len(value) - (before[0] if before else 0),))
 
 

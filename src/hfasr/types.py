@@ -423,7 +423,7 @@ def _fields(cls: type) -> dict[str, tuple[type, ...]]:
 
 
 def _build(cls: type[T], data: Mapping[str, Any], **given: Any) -> T:
-    kinds = _fields(cls)
+    kinds = _fields(cls)  # type: ignore[arg-type]  # a class can be hashed
     for name, value in data.items():
         if name in kinds and name not in given:
             given[name] = value if type(value) in kinds[name] else _fit(name, value, kinds[name])

@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
+from hfasr.audio import source
 from tests.audio.kit import Colour, Pages
+
+
+@pytest.fixture(autouse=True)
+def files_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treat every file as one that is too large to be read at once, as most are that these tests are about."""
+    monkeypatch.setattr(source, "_READ_AT_ONCE_BYTES", -1)
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
 
 import pytest
 
+from hfasr.audio import source
 from hfasr.audio.source import PathSource
 from hfasr.errors import AudioNotFoundError, AudioTooLongError, DeadlineExceededError, EmptyAudioError
 from tests.audio.kit import Colour, encode, tone
@@ -84,6 +86,20 @@ def test_a_file_that_goes_away_is_named(sync: Colour, tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(AudioNotFoundError, match=r"short-lived\.wav cannot be opened"):
         source.read()
+
+
+def test_a_small_file_is_read_once(sync: Colour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found is what is hashed and sent, whatever becomes of a small file meanwhile."""
+    monkeypatch.setattr(source, "_READ_AT_ONCE_BYTES", 10_000_000)
+    path = tmp_path / "short-lived.wav"
+    whole = encode(tone())
+    path.write_bytes(whole)
+    found = sync.load(path)
+    path.unlink()
+    assert found.read() == whole
+    assert found.open().read() == whole
+    assert found.sha256() == hashlib.sha256(whole).hexdigest()
+    assert found.info().duration == pytest.approx(len(tone()) / 16_000)
 
 
 @pytest.mark.parametrize(

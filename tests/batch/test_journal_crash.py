@@ -55,7 +55,6 @@ def check(path: Path, acknowledged: list[int]) -> None:
     """See that the journal holds each acknowledged item whole, and takes another one."""
     with Journal(path) as journal:
         assert [n for n in acknowledged if text_of(journal, n) != f"{n} " * 200] == []
-        assert len(journal) >= len(acknowledged)
     whole = path.read_bytes().splitlines(keepends=True)
     assert all(line.endswith(b"}\n") for line in whole)
 
@@ -140,4 +139,4 @@ def test_full_disk_when_a_journal_is_made(tiny_disk: Path) -> None:
         Journal(tiny_disk / "out.jsonl").open()
     (tiny_disk / "ballast").unlink()
     with Journal(tiny_disk / "out.jsonl") as journal:
-        assert len(journal) == 0
+        assert text_of(journal, 0) is None

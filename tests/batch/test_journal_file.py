@@ -206,6 +206,19 @@ def test_links_are_one_journal(path: Path) -> None:
     assert names(path.parent) == ["link.jsonl", "out.jsonl", "out.jsonl.lock"]
 
 
+@posix
+@pytest.mark.parametrize("there", [True, False], ids=["file", "nothing"])
+def test_link_at_the_locks_place(path: Path, there: bool) -> None:
+    """A link where the lock is to be, which anybody may have put into the folder, is refused, and its target kept."""
+    target = path.parent / "precious"
+    if there:
+        target.write_bytes(b"precious")
+    Path(f"{path}.lock").symlink_to(target)
+    with pytest.raises(JournalError, match="cannot be used as a journal"):
+        Journal(path).open()
+    assert [file.read_bytes() for file in path.parent.glob("precious")] == [b"precious"] * there
+
+
 def test_two_processes(path: Path) -> None:
     """Another process is refused while one has the journal, and may have it when that one was killed."""
     code = (
@@ -250,4 +263,4 @@ def test_failure_while_opening(path: Path, monkeypatch: pytest.MonkeyPatch, brok
         with pytest.raises(JournalError, match="No space left on device; free some space"):
             Journal(path).open()
     with Journal(path) as journal:
-        assert len(journal) == 0
+        assert texts(journal) == [None, None, None]

@@ -14,9 +14,11 @@ import pytest
 from hfasr import errors
 from hfasr._batch import records
 from hfasr._batch.records import audio_name, error_from_dict, error_to_dict, is_permanent
+from hfasr.audio.files import file_name, open_path
 from hfasr.errors import (
     AllRoutesFailedError,
     APIConnectionError,
+    AudioNotFoundError,
     AuthenticationError,
     BackendError,
     BadRequestError,
@@ -192,6 +194,12 @@ class Upload(io.BytesIO):
     filename = "upload.wav"
 
 
+class Named(io.BytesIO):
+    def __init__(self, name: str) -> None:
+        super().__init__(b"RIFF")
+        self.name = name
+
+
 @pytest.mark.parametrize(
     ("audio", "name"),
     [
@@ -199,7 +207,12 @@ class Upload(io.BytesIO):
         (Path("dir/a.flac"), str(Path("dir/a.flac"))),
         ("https://user:pw@example.com:8080/a.flac?sig=x#part", "https://example.com:8080/a.flac"),
         ("s3://bucket/a.flac", "s3://bucket/a.flac"),
-        ("http://[bad/a?sig=x", "http://…"),
+        ("http://[bad/a?sig=x", "http://…/a"),
+        ("hf://datasets/org/x@main/a.wav", "hf://datasets/org/x@main/a.wav"),
+        ("http://[::1]:80/a", "http://[::1]:80/a"),
+        ("zip://in.wav::https://h/z.zip", "zip://…/z.zip"),
+        ("odd?name#1;2.wav", "odd?name#1;2.wav"),
+        ("C:/a?.wav", "C:/a?.wav"),
         ("x" * 501, "x" * 500),
         (b"RIFF", "bytes"),
         ("", "bytes"),
@@ -213,3 +226,56 @@ class Upload(io.BytesIO):
 def test_names(audio: Any, name: str) -> None:
     """A name is the path or URL, without anything secret, and never long."""
     assert audio_name(audio) == name
+
+
+def test_input_that_has_no_attributes() -> None:
+    """An input of somebody else's class, which raises whatever it is asked for, has a name all the same."""
+
+    class Hostile:
+        def __getattribute__(self, name: str) -> Any:
+            raise ZeroDivisionError(name)
+
+    assert audio_name(Hostile()) == "audio"
+
+
+SECRETS = [
+    "https://u:S3CR3T@h/a.wav",
+    "https://S3CR3T@h/a.wav?S3CR3T",
+    "https://h/a.wav;S3CR3T",
+    "https://h/a.wav#S3CR3T",
+    " https://h/a.wav?S3CR3T",
+    "\0https://h/a.wav?S3CR3T",
+    "https://u:x/S3CR3T@h/a.wav",
+    "https://u:x?S3CR3T@h/a.wav",
+    "https://u:1/S3CR3T@h/a.wav",
+    "https://u:x::S3CR3T@h/a.wav",
+    "https://u:S3CR3T",
+    "https://[u:S3CR3T@h/a.wav",
+    "simplecache::https://u:S3CR3T@h/a.wav?x",
+    "zip://in.wav::https://u:S3CR3T@h/z.zip?S3CR3T",
+    "dir/https://u:S3CR3T@h/a.wav?S3CR3T",
+    "https:/u:S3CR3T@h/a.wav?S3CR3T",  # as a path object
+]
+
+
+@pytest.mark.parametrize("url", SECRETS)
+def test_names_without_secrets(url: str) -> None:
+    """No user, password, parameters, query or fragment gets into a name, however the URL is put or spelled."""
+    for audio in (url, {"path": url, "bytes": None}, Path(url), Named(url)):
+        assert "S3CR3T" not in audio_name(audio)
+        assert audio_name(audio) != "audio"
+
+
+@pytest.mark.parametrize("url", SECRETS)
+def test_messages_without_secrets(url: str) -> None:
+    """What is taken for a path, or is the name of other bytes, gives no secret away in the error's message."""
+    with pytest.raises(AudioNotFoundError) as caught:
+        open_path(url, lambda: None)
+    assert "S3CR3T" not in json.dumps(error_to_dict(caught.value))
+    assert "S3CR3T" not in file_name(Named(url))
+
+
+def test_long_names_take_no_time() -> None:
+    """A megabyte that is given as a name is looked through once, not once for each of its characters."""
+    for text in ("a" * 2**20, "a:" * 2**19, "@" * 2**20, "::" * 2**19):
+        assert len(audio_name(f"{text}://{text}")) <= 500

@@ -96,7 +96,7 @@ def test_a_forked_child_leaves_its_parent_alone(asr_server: FakeASRServer, clips
             batch.close()
             asr.close()
 
-        items = []
+        items: list[hfasr.BatchItem] = []
         waiting = threading.Thread(target=lambda: items.extend(batch))
         waiting.start()
         wait_for(lambda: len(asr_server.requests) == 2)

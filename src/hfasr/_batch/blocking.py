@@ -148,7 +148,8 @@ class _Run:
             with self._lock:
                 item = self._outlet.pop()
                 if item is not None:
-                    self._room.notify()
+                    if len(self._inputs) <= self._n_workers // 2:  # not for each: to wake a thread costs
+                        self._room.notify()
                     return item
                 if self._closed:
                     raise BatchError("the batch was closed before its last item; run it again")

@@ -43,7 +43,8 @@ class Tally:
             cached = len(attempts) == 1 and attempts[0].route == CACHE_ROUTE
             self._n_cached += cached
             self._n_retries += max(0, sum(attempt.error != "skipped" for attempt in attempts) - 1)
-            self._audio_s += (item.transcript and item.transcript.duration) or 0.0
+            duration = None if item.transcript is None else item.transcript.duration
+            self._audio_s += duration if isinstance(duration, int | float) else 0.0  # a cache may give anything
         return Progress(
             n_done=self._n_done,
             n_failed=self._n_failed,

@@ -111,4 +111,5 @@ class PreparedAudio:
         """Whether the original bytes are dealt with on the spot: a thread hop would cost more than the work."""
         source = self._source
         quick = source.container is not None and source.container.name in _QUICK_HEADERS
-        return quick and source.size <= _INLINE_BYTES and not isinstance(source, PathSource)
+        in_memory = source.is_read if isinstance(source, PathSource) else source.size <= _INLINE_BYTES
+        return quick and in_memory

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _READ_BYTES = 2**20
-_PATH_OF_URL = re.compile(r"[a-z][a-z0-9+.:-]+:[/\\]", re.IGNORECASE)  # pathlib makes one slash of two
+_PATH_OF_URL = re.compile(r"[a-z0-9+.-]{2}:[/\\]", re.IGNORECASE)  # pathlib makes one slash of two
 _URL = re.compile(
     r"([a-z][a-z0-9+.-]*)://(?:[^/?#]*@)?((?:[^/?#;@:\[\]]*|\[[0-9a-f:.]+\])(?::[0-9]*)?(?:/[^?#;]*)?)(?:[?#;].*)?",
     re.IGNORECASE | re.DOTALL,
@@ -201,7 +201,7 @@ def without_secrets(name: str) -> str:
 
 
 def _looks_like_url(name: str) -> bool:
-    return "://" in name or _PATH_OF_URL.match(name) is not None
+    return "://" in name or _PATH_OF_URL.search(name) is not None
 
 
 def _read_blocking(file: Any, check: Callable[[], None]) -> bytes:
@@ -259,7 +259,7 @@ def _why(path: str, error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "permission denied; check the rights of the file and its folders"
     if _looks_like_url(path):
-        return "it is no file, nor a URL; pass a URL as a string that begins with its scheme"
+        return "there is no such file; pass a URL as a string that begins with its scheme"
     if isinstance(error, FileNotFoundError):
         return "there is no such file; check the path"
     return "the path is not valid; check its spelling"

@@ -87,7 +87,7 @@ def read_store(url: str, scheme: str, check: Callable[[], None]) -> tuple[bytes,
     """
     from fsspec.core import url_to_fs  # type: ignore[import-untyped]  # has no types of its own
 
-    name = short_name(url.partition("?")[0].partition("#")[0]) or scheme
+    name = short_name(files.without_secrets(url)) or scheme
     try:
         filesystem, path = url_to_fs(url)
         with filesystem.open(path, "rb") as file:

@@ -33,6 +33,7 @@ a path, which is read in blocks.
 """
 
 _HASH_BLOCK_BYTES = 2**20
+_READ_AT_ONCE_BYTES = 2**19  # over half a minute of FLAC at 16 kHz
 _HASH_AT_ONCE_BYTES = 2**24  # takes some 10 ms
 _MAX_NAME_CHARS = 80
 
@@ -122,9 +123,12 @@ class BytesSource:
 
 
 class PathSource:
-    """A file on disk, which is never read into memory as a whole unless it is sent as it is."""
+    """
+    A file on disk. A small one is read once, when it is found; a larger one is never read into
+    memory as a whole unless it is sent as it is.
+    """
 
-    __slots__ = ("_check", "_info", "_sha256", "container", "name", "path", "size")
+    __slots__ = ("_check", "_data", "_info", "_sha256", "container", "name", "path", "size")
 
     def __init__(self, path: Path, *, check: Callable[[], None]) -> None:
         self.path = path
@@ -132,6 +136,7 @@ class PathSource:
         self._check = check
         self._sha256: str | None = None
         self._info: AudioInfo | None = None
+        self._data: bytes | None = None
         with self.open() as file:
 
             def read_at(offset: int, n_bytes: int) -> bytes:
@@ -140,8 +145,22 @@ class PathSource:
 
             self.size = os.fstat(file.fileno()).st_size
             self.container: Container = identify(read_at, self.name)
+            if self.size <= _READ_AT_ONCE_BYTES:
+                self._keep(read_at(0, self.size))
+
+    def _keep(self, data: bytes) -> None:
+        if len(data) == self.size:  # else somebody writes to it
+            self._data = data
+            self._sha256 = hashlib.sha256(data).hexdigest()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all of it is in memory."""
+        return self._data is not None
 
     def open(self) -> BinaryIO:
+        if self._data is not None:
+            return io.BytesIO(self._data)
         try:
             return self.path.open("rb")
         except OSError as error:
@@ -156,6 +175,8 @@ class PathSource:
                 f"{self.name} has {self.size} bytes, and at most {MAX_INPUT_BYTES} are sent as they are; "
                 'split it, or use upload="flac"'
             )
+        if self._data is not None:
+            return self._data
         with self.open() as file:
             data = file.read(MAX_INPUT_BYTES)
         if self._sha256 is None and len(data) <= _HASH_AT_ONCE_BYTES:
