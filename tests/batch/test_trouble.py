@@ -81,6 +81,8 @@ def test_closed_by_another_thread(asr_server: FakeASRServer, clips: Any) -> None
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_leaves_its_parent_alone(asr_server: FakeASRServer, clips: Any) -> None:
     """A child that closes what it inherited cuts off nothing of its parent's, and is refused its batch."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no such thing")
     asr_server.script(*[replies.Normal(delay=1.0)] * 2)
     with (
         ASRClient(router_url=asr_server.router_url, retry=RetryPolicy(max_attempts=1)) as asr,

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -183,6 +184,8 @@ def kill(find: Callable[[], list[int]], *, when: Callable[[], bool]) -> None:
     while not when() and time.monotonic() < until:
         time.sleep(0.005)
     (pid,) = find()
+    if sys.platform == "win32":
+        pytest.skip("Windows has no such thing")
     os.kill(pid, signal.SIGKILL)
 
 

@@ -14,6 +14,7 @@ import ipaddress
 import os
 import select
 import socket
+import sys
 import threading
 import time
 import weakref
@@ -235,7 +236,7 @@ def _is_readable(sock: Any) -> bool:
     """Tell whether bytes or an end wait to be read: a server that has left an idle connection."""
     try:
         number = sock.fileno()
-        if hasattr(select, "poll"):
+        if sys.platform != "win32":
             poll = select.poll()
             poll.register(number, select.POLLIN)
             return bool(poll.poll(0))
