@@ -24,7 +24,7 @@ from hfasr import ASRClient, AsyncASRClient, Audio
 from hfasr._core import prepared
 from hfasr._core.context import CallContext
 from hfasr._core.io import AsyncIO
-from hfasr.audio import decode, encoding, files, waveforms
+from hfasr.audio import decode, encoding, files, source, waveforms
 from hfasr.audio.source import BytesSource, PathSource, WaveformSource
 from hfasr.audio.waveforms import from_audio
 from hfasr.testing import FakeASRServer, FakeBackend, Reply, replies
@@ -193,6 +193,7 @@ def test_event_loop_is_never_blocked(
     wav: bytes,
 ) -> None:
     """Reading, decoding, encoding and hashing are done by worker threads, never by the event loop's."""
+    monkeypatch.setattr(source, "_READ_AT_ONCE_BYTES", -1)  # so that the file is dealt with as a large one
     path = tmp_path / "clip"
     path.write_bytes(clip("red boat", format="FLAC") if "FLAC" in kind else wav)
     audio, of_the_input = {
@@ -223,6 +224,22 @@ def test_small_bytes_take_no_thread(backend: str, asr_server: FakeASRServer, mon
     assert {"make_upload", "sha256"} <= seen.keys()
     assert all(used == {threading.get_ident()} for used in seen.values())
     assert threads.n_offloaded == 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_small_files_take_one_thread(
+    backend: str, asr_server: FakeASRServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A small file is read and hashed in one hop; what is left to do with its bytes is done on the spot."""
+    path = tmp_path / "clip.flac"
+    path.write_bytes(clip("red boat green", format="FLAC"))
+    asr_server.script(Reply(200, json={"text": "heard"}))
+    threads = Threads(monkeypatch)
+    seen = run_watched(backend, threads, path, router_url=asr_server.router_url)
+    assert asr_server.requests[0].body == path.read_bytes()
+    assert threading.get_ident() not in seen["open_path"]
+    assert seen["make_upload"] == {threading.get_ident()}
+    assert threads.n_offloaded == 1
 
 
 def test_sync_client_inside_a_running_loop(asr_server: FakeASRServer, wav: bytes) -> None:

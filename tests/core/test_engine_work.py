@@ -77,12 +77,12 @@ def test_abandoned_work_is_not_begun(backend: str, wav: bytes) -> None:
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_engine_that_several_clients_share(backend: str, wav: bytes) -> None:
     """An engine that others use as well is told, when it could begin, that nobody waits any more."""
-    engine = Queue(0.3)
+    engine = Queue(1.5)
 
     async def one() -> None:
         async with AsyncASRClient(backend=engine) as asr:
             with pytest.raises(DeadlineExceededError):
-                await asr.transcribe(wav, deadline=0.2)
+                await asr.transcribe(wav, deadline=1.0)  # long enough for all to reach the engine
 
     async def main() -> None:
         async with anyio.create_task_group() as tasks:

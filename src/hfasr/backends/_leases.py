@@ -138,8 +138,8 @@ def accepted(method: Callable[..., object], offered: Mapping[str, object]) -> di
     Return what of *offered* can be told to an engine's *method*, beyond the protocol.
 
     Example:
-        >>> accepted(lambda batch, options, *, check: None, {"check": print, "download": True})
-        {'check': <built-in function print>}
+        >>> accepted(lambda batch, options, *, check: None, {"check": len, "download": True})
+        {'check': <built-in function len>}
     """
     import inspect
 
