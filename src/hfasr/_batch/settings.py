@@ -66,7 +66,8 @@ def check_inputs(audios: object, *, allow_async: bool) -> None:
     if hasattr(audios, "read"):
         raise TypeError("transcribe_many takes an iterable of audio, not one open file: pass a list of them")
     # An array of numbers is one waveform; of objects or strings it may be a column of a table.
-    if hasattr(audios, "dtype") and getattr(audios.dtype, "kind", "f") in "iufcb":
+    dtype = getattr(audios, "dtype", None)
+    if dtype is not None and getattr(dtype, "kind", "f") in "iufcb":  # torch's types have no kind
         raise TypeError(
             "transcribe_many takes an iterable of audio, not one array: pass a list of "
             "hfasr.Audio(waveform, sampling_rate)"
