@@ -281,6 +281,23 @@ def test_save_permissions(tmp_path: Path) -> None:
     assert stat.S_IMODE(old.stat().st_mode) == 0o640
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no permission bits")
+def test_a_draft_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is written into it, the file that is not yet in its place is for its owner alone."""
+    seen: list[tuple[int, int]] = []
+    plain = Path.chmod
+
+    def chmod(path: Path, mode: int) -> None:
+        seen.append((mode, path.stat().st_size))
+        plain(path, mode)
+
+    monkeypatch.setattr(Path, "chmod", chmod)
+    HELLO.save(tmp_path / "new.txt")
+    assert seen[0] == (0o600, 0)
+    assert seen[1][1] > 0
+    assert len(seen) == 2
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
 def test_save_through_a_link(tmp_path: Path) -> None:
     """A link stays a link; what it points to is replaced."""

@@ -170,9 +170,11 @@ def _replace(path: Path, content: bytes) -> None:
     draft = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with draft.open("xb") as file:
+            # As long as it is empty it may be as open as any new file, which tells how open that is to be.
+            mode = stat.S_IMODE((path if path.exists() else draft).stat().st_mode)
+            draft.chmod(0o600)
             file.write(content)
-        if path.exists():
-            draft.chmod(stat.S_IMODE(path.stat().st_mode))
+        draft.chmod(mode)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

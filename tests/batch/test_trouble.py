@@ -360,7 +360,7 @@ def test_inputs_that_do_not_know_how_many(session: Make, asr_server: FakeASRServ
 
 def test_connections_to_many_servers(session: Make, wav: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle connections to servers of long ago make room for those in use."""
-    monkeypatch.setattr(connections, "_MAX_IDLE", 3)
+    monkeypatch.setattr(connections, "MAX_IDLE", 3)
     asr = session()
     servers = [FakeASRServer().start() for _ in range(6)]
     try:

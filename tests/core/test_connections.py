@@ -59,7 +59,7 @@ def test_a_reply_that_was_cut_off(session: Make, asr_server: FakeASRServer, wav:
 
 def test_old_ones_go(session: Make, asr_server: FakeASRServer, wav: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that was idle for too long is closed when the next one comes back."""
-    monkeypatch.setattr(connections, "_IDLE_S", 0.2)
+    monkeypatch.setattr(connections, "IDLE_S", 0.2)
     asr = session(router_url=asr_server.router_url)
     asr_server.script(*[replies.Normal(delay=0.2)] * 3)
     list(asr.transcribe_many([wav] * 3, max_concurrency=3))
@@ -72,7 +72,7 @@ def test_old_ones_go(session: Make, asr_server: FakeASRServer, wav: bytes, monke
 
 def test_not_too_many(session: Make, asr_server: FakeASRServer, wav: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a number, connections that come back are closed."""
-    monkeypatch.setattr(connections, "_MAX_IDLE", 2)
+    monkeypatch.setattr(connections, "MAX_IDLE", 2)
     asr = session(router_url=asr_server.router_url)
     asr_server.script(*[replies.Normal(delay=0.2)] * 5)
     list(asr.transcribe_many([wav] * 5, max_concurrency=5))

@@ -15,10 +15,13 @@ from typing import Any
 import anyio
 import httpcore
 
-__all__ = ["AsyncConnections", "Connections"]
+__all__ = ["IDLE_S", "MAX_IDLE", "AsyncConnections", "Connections"]
 
-_MAX_IDLE = 256
-_IDLE_S = 30.0
+MAX_IDLE = 256
+"""Idle connections that are kept, to all servers together."""
+
+IDLE_S = 30.0
+"""How long."""
 
 
 class _Stacks:
@@ -54,7 +57,7 @@ class _Stacks:
         self._n_idle += 1
         # The oldest of the origin that was longest unused, one for each that comes: so old ones go, too.
         oldest = next(iter(self._idle.values()))
-        if self._n_idle > _MAX_IDLE or (oldest[0] is not connection and oldest[0].has_expired()):
+        if self._n_idle > MAX_IDLE or (oldest[0] is not connection and oldest[0].has_expired()):
             stale.append(oldest.popleft())
             self._n_idle -= 1
             if not oldest:
@@ -83,7 +86,7 @@ class Connections:
     """
 
     def __init__(self, ssl_context: Any, network_backend: Any) -> None:
-        self._settings = {"ssl_context": ssl_context, "network_backend": network_backend, "keepalive_expiry": _IDLE_S}
+        self._settings = {"ssl_context": ssl_context, "network_backend": network_backend, "keepalive_expiry": IDLE_S}
         self._stacks = _Stacks()
         self._lock = threading.Lock()
 
@@ -151,7 +154,7 @@ class AsyncConnections:
     """The async colour's, for one event loop; see `Connections`."""
 
     def __init__(self, ssl_context: Any, network_backend: Any) -> None:
-        self._settings = {"ssl_context": ssl_context, "network_backend": network_backend, "keepalive_expiry": _IDLE_S}
+        self._settings = {"ssl_context": ssl_context, "network_backend": network_backend, "keepalive_expiry": IDLE_S}
         self._stacks = _Stacks()
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:

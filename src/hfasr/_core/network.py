@@ -19,7 +19,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self
 
 import anyio
@@ -46,6 +46,12 @@ def _clamp(timeout: float | None, error: type[Exception]) -> float | None:
     if left <= 0:
         raise error("the call's deadline passed")
     return left if timeout is None else min(timeout, left)
+
+
+def _watched(stream: httpcore.NetworkStream) -> AbstractContextManager[None]:
+    """Let the batch for which this thread works, if any, end what is done with *stream*."""
+    cancel = CANCEL.get()
+    return nullcontext() if cancel is None else cancel.watching(stream)
 
 
 class _Streams:
@@ -76,13 +82,12 @@ class _ClampedStream(httpcore.NetworkStream):
         streams.add(self)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        timeout, cancel = _clamp(timeout, httpcore.ReadTimeout), CANCEL.get()
-        with nullcontext() if cancel is None else cancel.watching(self._stream):
+        timeout = _clamp(timeout, httpcore.ReadTimeout)
+        with _watched(self._stream):
             return self._stream.read(max_bytes, timeout)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        cancel = CANCEL.get()
-        with nullcontext() if cancel is None else cancel.watching(self._stream):
+        with _watched(self._stream):
             if EXPIRES.get() is None:
                 self._stream.write(buffer, timeout)
                 return

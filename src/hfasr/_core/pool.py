@@ -21,7 +21,7 @@ import httpx
 
 from hfasr.errors import APIConnectionError, AudioURLError
 
-from .connections import AsyncConnections, Connections
+from .connections import IDLE_S, MAX_IDLE, AsyncConnections, Connections
 from .network import AsyncBackend, BlockingBackend
 
 if TYPE_CHECKING:
@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["AsyncPools", "Pools"]
 
 # httpx keeps 20 idle connections and caps at 100, which a batch at high concurrency outgrows.
-_LIMITS: dict[str, Any] = {"max_connections": None, "max_keepalive_connections": 256, "keepalive_expiry": 30.0}
+_LIMITS: dict[str, Any] = {
+    "max_connections": None,
+    "max_keepalive_connections": MAX_IDLE,
+    "keepalive_expiry": IDLE_S,
+}
 
 
 class _Choice:

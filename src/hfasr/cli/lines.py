@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,11 @@ class Lines:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._draft = path.with_name(f".{path.name}.tmp")
+        self._draft.unlink(missing_ok=True)  # of a run that was killed
         # A lone surrogate, as in the name of a file that is not UTF-8, becomes its escape, which JSON knows.
         self._file = self._draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
+        self._mode = stat.S_IMODE(self._draft.stat().st_mode)  # of any new file
+        self._draft.chmod(0o600)  # while it is a draft, it is for its owner alone
 
     def write(self, text: str) -> None:
         """
@@ -94,6 +98,7 @@ class Lines:
         """
         try:
             self._file.close()
+            self._draft.chmod(self._mode)
             self._draft.replace(self._path)
         except OSError as error:
             raise self._explained(error) from error
