@@ -10,17 +10,18 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self
 
 from hfasr._core.cancel import Cancel, Cancelled, StoppableAsyncIO
-from hfasr.errors import BatchError, JournalError
+from hfasr.errors import BatchError
 
 from .inputs import pieces
-from .outlet import Outlet
 from .progress import reporter
+from .standing import NotYet, Standing
 from .tally import Tally
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from hfasr.batches import BatchItem
+    from hfasr.errors import JournalError
     from hfasr.types import AudioInput
 
     from .opening import Opened, Order
@@ -97,12 +98,7 @@ class _Run:
         self._audios: Inputs | None = order.audios
         self._check_open = order.check_open
         self._n_workers = order.n_workers
-        self._outlet = Outlet(ordered=order.settings.ordered, window=order.window)
-        self._n_pending = 0  # items in work, or on their way to the disk
-        self._fed = False
-        self._inputs_error: BaseException | None = None
-        self._failure: BaseException | None = None
-        self._unwritten: list[BatchItem] = []
+        self._standing = Standing(ordered=order.settings.ordered, window=order.window)
         self._loop: Any = None
         self._host: object = None  # asyncio keeps only weak references to its tasks
         self._busy = False  # somebody waits for an item
@@ -127,15 +123,7 @@ class _Run:
             return None
         if self._host is None:
             self._start()
-        while (item := self._outlet.pop()) is None:
-            if self._failure is not None and not self._n_pending:
-                if isinstance(self._failure, JournalError):
-                    self._failure.unwritten = tuple(self._unwritten)
-                raise self._failure
-            if self._fed and self._outlet.is_empty:
-                if self._inputs_error is not None:
-                    raise self._inputs_error
-                return None
+        while isinstance(item := self._standing.next(), NotYet):
             self._news = anyio.Event()
             await self._news.wait()
         self._room.set()
@@ -210,10 +198,11 @@ class _Run:
         except Exception as error:  # noqa: BLE001  # raised to the caller
             self._fail(error)
         finally:
-            self._n_pending = 0
-            if self._failure is None and not (self._fed and self._outlet.all_finished):
-                self._failure = BatchError("the batch was cancelled before its last item; run it again")
-            self._outlet.release()
+            standing = self._standing
+            standing.n_pending = 0
+            if not (standing.fed and standing.outlet.all_finished):
+                standing.fail(BatchError("the batch was cancelled before its last item; run it again"))
+            standing.outlet.release()
             self._news.set()
             self._ended.set()
 
@@ -226,15 +215,15 @@ class _Run:
             try:
                 async with contextlib.aclosing(pieces(audios, self._loop)) as source:
                     async for audio in source:
-                        await send.send((self._outlet.take(), audio))
-                        while not self._outlet.has_room:
+                        await send.send((self._standing.outlet.take(), audio))
+                        while not self._standing.outlet.has_room:
                             self._room = anyio.Event()
                             await self._room.wait()
             except anyio.get_cancelled_exc_class():
                 raise
             except BaseException as error:  # noqa: BLE001  # the caller's iterable's; raised to the caller
-                self._inputs_error = error
-            self._fed = True
+                self._standing.inputs_error = error
+            self._standing.fed = True
             self._news.set()
 
     async def _labour(self, receive: Any) -> None:
@@ -244,7 +233,7 @@ class _Run:
         job, journal = self._opened.job, self._opened.journal
         with receive:
             async for index, audio in receive:
-                self._n_pending += 1
+                self._standing.n_pending += 1
                 try:
                     self._check_open()
                     item, key = await job.settle(self._io, index, audio)
@@ -270,21 +259,19 @@ class _Run:
         if error is None:
             self._done(item)
             return
-        self._unwritten.append(item)
-        self._fail(error)
-        self._done(None)
+        self._standing.not_written(item, error)
+        self._stop()
 
     def _done(self, item: BatchItem | None) -> None:
-        self._n_pending -= 1
-        if item is not None:
-            self._outlet.put(item)
-        if self._failure is not None and not self._n_pending:
-            self._outlet.release()
+        self._standing.done(item)
         self._news.set()
 
     def _fail(self, error: BaseException) -> None:
         """End the batch with *error*, after what is on the wire."""
-        if self._failure is None:
-            self._failure = error
+        self._standing.fail(error)
+        self._stop()
+
+    def _stop(self) -> None:
         self._cancel.stop()
         self._feeding.cancel()
+        self._news.set()

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hfasr._core.cancel import CANCEL, Cancel, Cancelled, StoppableBlockingIO
 from hfasr._core.io import run_sync
-from hfasr.errors import BatchError, JournalError
+from hfasr.errors import BatchError
 
-from .outlet import Outlet
 from .progress import reporter
+from .standing import NotYet, Standing
 from .tally import Tally
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from hfasr.batches import BatchItem
+    from hfasr.errors import JournalError
     from hfasr.types import AudioInput
 
     from .opening import Opened, Order
@@ -102,7 +103,7 @@ class _Run:
         self._audios: Iterable[AudioInput] | None = order.audios
         self._check_open = order.check_open
         self._n_workers = order.n_workers
-        self._outlet = Outlet(ordered=order.settings.ordered, window=order.window)
+        self._standing = Standing(ordered=order.settings.ordered, window=order.window)
         self._inputs: deque[tuple[int, AudioInput]] = deque()
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)  # the feeder waits for it,
@@ -114,11 +115,6 @@ class _Run:
         self._workers: list[threading.Thread] = []
         self._busy = False  # somebody waits for an item
         self._n_idle = 0
-        self._n_pending = 0  # items in work, or on their way to the disk
-        self._fed = False  # no more inputs come
-        self._inputs_error: BaseException | None = None  # raised once the inputs before it are done
-        self._failure: BaseException | None = None  # raised once what is in work is done
-        self._unwritten: list[BatchItem] = []
         self._closed = False
 
     # For the caller
@@ -146,19 +142,13 @@ class _Run:
             self._feeder.start()
         while True:
             with self._lock:
-                item = self._outlet.pop()
-                if item is not None:
+                item = self._standing.next()
+                if not isinstance(item, NotYet):
                     if len(self._inputs) <= self._n_workers // 2:  # not for each: to wake a thread costs
                         self._room.notify()
                     return item
                 if self._closed:
                     raise BatchError("the batch was closed before its last item; run it again")
-                if self._failure is not None and not self._n_pending:
-                    raise self._told(self._failure)
-                if self._fed and self._outlet.is_empty:
-                    if self._inputs_error is not None:
-                        raise self._inputs_error
-                    return None
                 self._wanted = True
             with contextlib.suppress(queue.Empty):
                 self._news.get(timeout=_LOOK_S)
@@ -205,19 +195,19 @@ class _Run:
                 with self._lock:
                     if self._stopping:
                         return
-                    self._inputs.append((self._outlet.take(), audio))
+                    self._inputs.append((self._standing.outlet.take(), audio))
                     self._work.notify()
                     if self._n_idle < len(self._inputs) and len(self._workers) < self._n_workers:
                         self._hire()
-                    while not self._outlet.has_room and not self._stopping:
+                    while not self._standing.outlet.has_room and not self._stopping:
                         self._room.wait()
                     if self._stopping:
                         return
         except BaseException as error:  # noqa: BLE001  # the caller's iterable's; raised to the caller
-            self._inputs_error = error
+            self._standing.inputs_error = error
         finally:
             with self._lock:
-                self._fed = True
+                self._standing.fed = True
                 self._work.notify_all()
                 self._tell()
 
@@ -228,7 +218,7 @@ class _Run:
             worker.start()
         except RuntimeError as error:  # the system has no thread left: those that are there do the work
             if not self._workers:
-                self._failure = error
+                self._standing.fail(error)
                 self._stop()
             return
         self._workers.append(worker)
@@ -255,12 +245,12 @@ class _Run:
     def _take(self) -> tuple[int, AudioInput] | None:
         with self._lock:
             self._n_idle += 1
-            while not self._inputs and not self._fed and not self._stopping:
+            while not self._inputs and not self._standing.fed and not self._stopping:
                 self._work.wait()
             self._n_idle -= 1
             if not self._inputs or self._stopping:
                 return None
-            self._n_pending += 1
+            self._standing.n_pending += 1
             return self._inputs.popleft()
 
     def _written(self, item: BatchItem, error: JournalError | None) -> None:
@@ -268,17 +258,13 @@ class _Run:
         if error is None:
             self._done(item)
             return
-        self._unwritten.append(item)
-        self._fail(error)
-        self._done(None)
+        with self._lock:
+            self._standing.not_written(item, error)
+            self._stop()
 
     def _done(self, item: BatchItem | None) -> None:
         with self._lock:
-            self._n_pending -= 1
-            if item is not None:
-                self._outlet.put(item)
-            if self._failure is not None and not self._n_pending:
-                self._outlet.release()
+            self._standing.done(item)
             self._tell()
 
     @property
@@ -294,11 +280,5 @@ class _Run:
     def _fail(self, error: BaseException) -> None:
         """End the batch with *error*, after what is on the wire."""
         with self._lock:
-            if self._failure is None:
-                self._failure = error
+            self._standing.fail(error)
             self._stop()
-
-    def _told(self, failure: BaseException) -> BaseException:
-        if isinstance(failure, JournalError):
-            failure.unwritten = tuple(self._unwritten)
-        return failure
