@@ -27,24 +27,25 @@ PUBLIC = """
 APIConnectionError APIError APIResponseError APIStatusError APITimeoutError ASRClient AllRoutesFailedError
 AsyncASRClient Attempt Audio AudioDecodeError AudioError AudioInput AudioNotFoundError AudioTooLongError AudioURLError
 AuthenticationError Backend BackendError BackendLoadError BackendNotFoundError BackendNotInstalledError BadRequestError
-BatchAbortedError BatchError BatchItem DEFAULT_MODEL DeadlineExceededError EmptyAudioError EndpointGoneError HfasrError InvalidOptionError JournalError ModelLoadingError
+BatchAbortedError BatchError BatchItem Chunking DEFAULT_MODEL DeadlineExceededError EmptyAudioError EndpointGoneError HfasrError InvalidOptionError JournalError LiveAudio Microphone ModelLoadingError
 ModelNotHostedError NotFoundError PayloadTooLargeError PaymentRequiredError PermissionDeniedError Progress Provenance RateLimitError RetryPolicy
 Segment ServerError TranscribeOptions Transcript TranscriptCache UnsupportedAudioError Word __version__
 """
 
 FIELDS = {
     "Transcript": "text segments=() language=None duration=None provenance=None warnings=() raw=None",
-    "Segment": "start end text words=()",
+    "Segment": "start end text words=() channel=None error=None",
     "Word": "start end word confidence=None",
     "Provenance": (
         "backend provider model audio_sha256 audio_duration uploaded_bytes upload_format attempts=() "
-        "fallback_reason=None audio_changes=() hfasr_version='' revision=None"
+        "fallback_reason=None audio_changes=() hfasr_version='' revision=None chunks=1"
     ),
-    "Attempt": "route status error request_id started duration waited loading=0.0",
+    "Attempt": "route status error request_id started duration waited loading=0.0 chunk=None",
     "RetryPolicy": (
         "max_attempts=5 wait_initial=0.5 wait_max=8.0 max_retry_after=120.0 loading_timeout=300.0 "
         "retry_maybe_billed=True breaker_threshold=5 breaker_recovery=30.0"
     ),
+    "Chunking": "chunk_length_s=None max_concurrency=8 split='silence' stride_length_s=None",
     "Audio": "waveform sampling_rate",
     "BatchItem": "index audio transcript=None error=None resumed=False",
     "Progress": "n_done n_failed n_resumed n_cached n_retries n_total audio_s elapsed_s",
@@ -54,7 +55,7 @@ CONSTRUCTOR = (
     "(model: 'str | None' = None, *, backend: 'str | Backend' = 'hosted', fallback: 'str | Backend | Sequence[str | Backend]' = (), "
     "provider: 'str | Sequence[str]' = 'auto', base_url: 'str | None' = None, dialect: 'DialectName' = 'auto', "
     "router_url: 'str | None' = None, token: 'str | None' = None, bill_to: 'str | None' = None, timeout: 'float' = 60.0, "
-    "deadline: 'float | None' = None, retry: 'RetryPolicy' = RetryPolicy(max_attempts=5, wait_initial=0.5, wait_max=8.0, max_retry_after=120.0, loading_timeout=300.0, retry_maybe_billed=True, breaker_threshold=5, breaker_recovery=30.0), upload: 'UploadFormat' = 'auto', "
+    "deadline: 'float | None' = None, retry: 'RetryPolicy' = RetryPolicy(max_attempts=5, wait_initial=0.5, wait_max=8.0, max_retry_after=120.0, loading_timeout=300.0, retry_maybe_billed=True, breaker_threshold=5, breaker_recovery=30.0), chunking: 'Chunking' = Chunking(chunk_length_s=None, max_concurrency=8, split='silence', stride_length_s=None), upload: 'UploadFormat' = 'auto', "
     "channels: 'Channels' = 'mix', allow_private_urls: 'bool' = False, allow_paths: 'bool' = True, revision: 'str | None' = None, local_only: 'bool' = False, http_client: 'Any' = None) -> 'None'"
 )
 OPTIONS = [
@@ -66,6 +67,7 @@ OPTIONS = [
     "deadline",
     "generation_parameters",
     "extra_parameters",
+    "on_chunk_error",
 ]
 
 BATCH_OPTIONS = {
@@ -160,6 +162,7 @@ def test_constructor_and_methods(client: type[ASRClient]) -> None:
     many = inspect.signature(client.transcribe_many).parameters
     assert list(many) == ["self", "audios", *BATCH_OPTIONS, *OPTIONS]
     assert {name: many[name].default for name in BATCH_OPTIONS} == BATCH_OPTIONS
+    assert list(inspect.signature(client.transcribe_stream).parameters) == ["self", "audio", *OPTIONS]
     assert list(inspect.signature(client.wait_until_ready).parameters) == ["self", "timeout"]
     assert callable(client.preload)
     assert callable(client.with_options)
@@ -316,12 +319,15 @@ def test_import_loads_nothing_heavy() -> None:
 
 
 LAYERS = [
-    {"_version", "errors", "formats", "wire"},
+    {"_version", "errors", "formats", "policies", "wire"},
     {"types"},
     {"audio", "batches", "cache", "grouping"},
-    {"_hosted", "backends"},
+    {"_hosted", "backends", "live"},
     {"_core"},
+    {"_run"},
+    {"_long"},
     {"_batch"},
+    {"_client_base"},
     {"_client"},
     {"__init__"},
     {"cli", "integrations", "testing"},

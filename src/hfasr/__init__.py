@@ -57,11 +57,13 @@ if TYPE_CHECKING:
         ServerError,
         UnsupportedAudioError,
     )
+    from .live import LiveAudio, Microphone
     from .types import (
         Attempt,
         Audio,
         AudioInput,
         Backend,
+        Chunking,
         Provenance,
         RetryPolicy,
         Segment,
@@ -98,12 +100,15 @@ __all__ = [
     "BatchAbortedError",
     "BatchError",
     "BatchItem",
+    "Chunking",
     "DeadlineExceededError",
     "EmptyAudioError",
     "EndpointGoneError",
     "HfasrError",
     "InvalidOptionError",
     "JournalError",
+    "LiveAudio",
+    "Microphone",
     "ModelLoadingError",
     "ModelNotHostedError",
     "NotFoundError",
@@ -129,6 +134,7 @@ _TYPES = {
     "Audio",
     "AudioInput",
     "Backend",
+    "Chunking",
     "Provenance",
     "RetryPolicy",
     "Segment",
@@ -137,13 +143,14 @@ _TYPES = {
     "Word",
 }
 _BATCHES = {"BatchItem", "Progress"}
+_LIVE = {"LiveAudio", "Microphone"}
 _CLIENT = {"ASRClient", "AsyncASRClient", "DEFAULT_MODEL"}
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'hfasr' has no attribute {name!r}")
-    homes = {"types": _TYPES, "batches": _BATCHES, "cache": {"TranscriptCache"}, "_client": _CLIENT}
+    homes = {"types": _TYPES, "batches": _BATCHES, "cache": {"TranscriptCache"}, "live": _LIVE, "_client": _CLIENT}
     module = next((home for home, names in homes.items() if name in names), "errors")
     value = getattr(importlib.import_module(f".{module}", __name__), name)
     globals()[name] = value

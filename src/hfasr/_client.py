@@ -2,183 +2,34 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
-from ._core.clock import SystemClock
-from ._core.config import DEFAULT_MODEL, HOSTED, Config
+from ._client_base import BaseClient, with_options_shown
+from ._core.config import DEFAULT_MODEL
 from ._core.io import AsyncIO, BlockingIO, run_sync
-from ._core.shared import Shared
-from .types import AudioInput, Backend, RetryPolicy, TranscribeOptions, Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterable, Callable, Iterable
     from os import PathLike
     from types import TracebackType
     from typing import Unpack
 
     from ._batch.asynchronous import AsyncBatch
     from ._batch.blocking import Batch
-    from ._batch.opening import Order
     from ._batch.settings import Verify
     from ._core.clock import Clock
-    from ._core.config import Channels, DialectName
-    from .audio import UploadFormat
+    from ._core.config import Config
+    from ._core.shared import Shared
+    from ._long.stream import AsyncTranscriptStream, TranscriptStream
     from .batches import Progress
     from .cache import Cache
+    from .live import LiveAudio
+    from .types import AudioInput, TranscribeOptions, Transcript
 
 __all__ = ["DEFAULT_MODEL", "ASRClient", "AsyncASRClient"]
 
-_DEFAULT_RETRY = RetryPolicy()
 
-F = TypeVar("F", bound="Callable[..., Any]")
-
-
-def _with_options_shown(method: F) -> F:
-    """Let ``help()`` show the keywords of `TranscribeOptions` one by one."""
-    plain = inspect.signature(method)
-    kept = [p for p in plain.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    shown = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=False if name == "return_timestamps" else None,
-            annotation=getattr(kind, "__forward_arg__", kind),  # what was written, since annotations here are text
-        )
-        for name, kind in TranscribeOptions.__annotations__.items()
-    ]
-    method.__signature__ = plain.replace(parameters=[*kept, *shown])  # type: ignore[attr-defined]  # functions take attributes
-    return method
-
-
-class _Client:
-    """What both colours share: the settings, and making a client from another."""
-
-    _io: Any  # of the class's own colour
-
-    def __init__(
-        self,
-        model: str | None = None,
-        *,
-        backend: str | Backend = HOSTED,
-        fallback: str | Backend | Sequence[str | Backend] = (),
-        provider: str | Sequence[str] = "auto",
-        base_url: str | None = None,
-        dialect: DialectName = "auto",
-        router_url: str | None = None,
-        token: str | None = None,
-        bill_to: str | None = None,
-        timeout: float = 60.0,
-        deadline: float | None = None,
-        retry: RetryPolicy = _DEFAULT_RETRY,
-        upload: UploadFormat = "auto",
-        channels: Channels = "mix",
-        allow_private_urls: bool = False,
-        allow_paths: bool = True,
-        revision: str | None = None,
-        local_only: bool = False,
-        http_client: Any = None,
-    ) -> None:
-        self._settings: dict[str, Any] = {
-            "model": model,
-            "backend": backend,
-            "fallback": fallback,
-            "provider": provider,
-            "base_url": base_url,
-            "dialect": dialect,
-            "router_url": router_url,
-            "token": token,
-            "bill_to": bill_to,
-            "timeout": timeout,
-            "deadline": deadline,
-            "retry": retry,
-            "upload": upload,
-            "channels": channels,
-            "allow_private_urls": allow_private_urls,
-            "allow_paths": allow_paths,
-            "revision": revision,
-            "local_only": local_only,
-        }
-        self._config = Config(**self._settings)
-        self._shared = Shared()
-        self._parent: _Client | None = None
-        self._closed = False
-        self._io = self._make_io(http_client, SystemClock())
-
-    def _make_io(self, http_client: Any, clock: Clock) -> BlockingIO | AsyncIO:  # noqa: ARG002  # the colours use both
-        raise TypeError("use ASRClient or AsyncASRClient")
-
-    def with_options(self, **changes: Any) -> Self:
-        """
-        Return a client with other settings that shares this one's connections and engines.
-
-        Closing it leaves the shared connections open; closing this one closes them. A *token* that
-        was passed for one server does not go along to another: with a new *base_url* or
-        *router_url*, pass it again.
-
-        Args:
-            **changes: Any arguments of the constructor, except *http_client*.
-
-        Raises:
-            TypeError: An unknown setting, or a value of the wrong type.
-            ValueError: A value that is out of range.
-
-        Example:
-            >>> asr = ASRClient()
-            >>> patient = asr.with_options(deadline=600)
-        """
-        unknown = changes.keys() - self._settings.keys()
-        if unknown:
-            raise TypeError(f"with_options() cannot change {', '.join(sorted(unknown))}")
-        settings = {**self._settings, **changes}
-        if "token" not in changes and any(
-            name in changes and changes[name] != self._settings[name] for name in ("base_url", "router_url")
-        ):
-            settings["token"] = None
-        made = object.__new__(type(self))
-        changed = {"_settings": settings, "_config": Config(**settings), "_parent": self}
-        vars(made).update({**vars(self), **changed})
-        return made
-
-    def _order(self, audios: object, options: TranscribeOptions, *, allow_async: bool, **settings: Any) -> Order:
-        """Check everything that a batch is asked for, before anything is opened."""
-        from ._batch.opening import Order
-        from ._batch.settings import BatchSettings, check_inputs
-        from ._core.options import check_options
-        from ._core.routes import plan
-
-        check_inputs(audios, allow_async=allow_async)
-        check_options(options)
-        plan(self._config, options.get("model"))
-        return Order(
-            io=self._io,
-            config=self._config,
-            shared=self._shared,
-            audios=audios,
-            options=options,
-            settings=BatchSettings(**settings),
-            check_open=self._check_open,
-        )
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise RuntimeError("this client is closed; make a new one, or move the call inside its `with` block")
-        if self._parent is not None:
-            self._parent._check_open()  # noqa: SLF001  # one of us
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._config})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Neither the token nor connections travel: the other process finds its own.
-        return _unpickle, (type(self), {**self._settings, "token": None})
-
-
-def _unpickle(cls: type[_Client], settings: dict[str, Any]) -> _Client:
-    return cls(**settings)
-
-
-class ASRClient(_Client):
+class ASRClient(BaseClient):
     """
     Speech to text, from ordinary code.
 
@@ -216,10 +67,13 @@ class ASRClient(_Client):
 
         retry: How long and how often to try again.
 
+        chunking: How audio is cut that is longer than a route takes at once.
+
         upload: What to send. ``"auto"``: the cheapest body that the server takes. ``"original"``: the
             input's own bytes. ``"flac"``, ``"wav"``, ``"opus"``: 16 kHz mono, encoded so.
 
-        channels: ``"mix"``, or the number of one channel, from 0.
+        channels: ``"mix"``; the number of one channel, from 0; or ``"split"``: each channel is transcribed
+            alone, and its segments have its number.
 
         allow_private_urls: Whether an audio URL may point into a private network or at a file.
 
@@ -253,16 +107,17 @@ class ASRClient(_Client):
 
         return BlockingIO(BlockingHTTP(http_client), clock)
 
-    @_with_options_shown
+    @with_options_shown
     def transcribe(self, audio: AudioInput, /, **options: Unpack[TranscribeOptions]) -> Transcript:
         """
         Turn *audio* into text.
 
         Args:
-            audio: A path, URL, bytes, binary file, iterable of byte chunks, or `Audio`; see `AudioInput`.
+            audio: A path, URL, bytes, binary file, iterable of byte chunks, or `Audio`; see `AudioInput`. Of any
+                length: what a route does not take at once is cut, sent in parallel, and joined.
 
             **options: ``model``, ``language``, ``task``, ``prompt``, ``return_timestamps``, ``deadline``,
-                ``generation_parameters`` and ``extra_parameters``; see `TranscribeOptions`.
+                ``generation_parameters``, ``extra_parameters`` and ``on_chunk_error``; see `TranscribeOptions`.
 
         Returns:
             The transcript, with its provenance, and warnings for what could not be honoured.
@@ -278,7 +133,7 @@ class ASRClient(_Client):
         self._check_open()
         return run_sync(_transcribe(self._io, self._config, self._shared, audio, options))
 
-    @_with_options_shown
+    @with_options_shown
     def transcribe_many(
         self,
         audios: Iterable[AudioInput],
@@ -341,6 +196,35 @@ class ASRClient(_Client):
         )  # fmt: skip
         return Batch(order)
 
+    @with_options_shown
+    def transcribe_stream(
+        self, audio: AudioInput | LiveAudio, /, **options: Unpack[TranscribeOptions]
+    ) -> TranscriptStream:
+        """
+        Turn *audio* into text, segment by segment, each as soon as it is done.
+
+        Args:
+            audio: What `transcribe` takes, cut into chunks of 30 s (`Chunking.chunk_length_s`); or a `LiveAudio` or
+                `Microphone`, which is cut at pauses, and each phrase sent as it ends.
+
+            **options: Those of `transcribe`. Where no times are asked for there is one segment a chunk. A
+                *deadline* is that of all of the audio, and of each phrase of live audio.
+
+        Returns:
+            An iterator of `Segment`, in order, with times in the whole audio; a context manager as well. It tells
+            `delay` (of live audio, seconds from the end of a phrase to its text), `warnings`, `duration` and, at
+            the end of audio that is not live, the whole `transcript`.
+
+        Raises:
+            TypeError: An option is of the wrong type.
+            ValueError: An option is out of range, or the client splits channels.
+            HfasrError: While iterating: as `transcribe` raises, after the segments before.
+        """
+        self._check_open()
+        from ._long.stream import TranscriptStream
+
+        return TranscriptStream(self._stream_ask(audio, options))
+
     def wait_until_ready(self, *, timeout: float) -> None:
         """
         Wait until the first route answers: an endpoint has scaled up, a model is loaded.
@@ -389,7 +273,7 @@ class ASRClient(_Client):
         self.close()
 
 
-class AsyncASRClient(_Client):
+class AsyncASRClient(BaseClient):
     """
     Speech to text, from asyncio and trio; arguments and methods are those of `ASRClient`.
 
@@ -414,13 +298,13 @@ class AsyncASRClient(_Client):
 
         return AsyncIO(AsyncHTTP(http_client), clock)
 
-    @_with_options_shown
+    @with_options_shown
     async def transcribe(self, audio: AudioInput, /, **options: Unpack[TranscribeOptions]) -> Transcript:
         """Turn *audio* into text; see `ASRClient.transcribe`. Async files and iterables are taken, too."""
         self._check_open()
         return await _transcribe(self._io, self._config, self._shared, audio, options)
 
-    @_with_options_shown
+    @with_options_shown
     def transcribe_many(
         self,
         audios: Iterable[AudioInput] | AsyncIterable[AudioInput],
@@ -444,6 +328,16 @@ class AsyncASRClient(_Client):
             cache=cache, progress=progress, verify=verify, retry_failed=retry_failed,
         )  # fmt: skip
         return AsyncBatch(order)
+
+    @with_options_shown
+    def transcribe_stream(
+        self, audio: AudioInput | LiveAudio, /, **options: Unpack[TranscribeOptions]
+    ) -> AsyncTranscriptStream:
+        """Turn *audio* into text, segment by segment; see `ASRClient.transcribe_stream`."""
+        self._check_open()
+        from ._long.stream import AsyncTranscriptStream
+
+        return AsyncTranscriptStream(self._stream_ask(audio, options))
 
     async def wait_until_ready(self, *, timeout: float) -> None:  # the contract's name
         """Wait until the first route answers; see `ASRClient.wait_until_ready`."""
@@ -477,7 +371,7 @@ class AsyncASRClient(_Client):
 async def _transcribe(
     io: BlockingIO | AsyncIO, config: Config, shared: Shared, audio: AudioInput, options: TranscribeOptions
 ) -> Transcript:
-    from ._core.call import transcribe
+    from ._long.call import transcribe
 
     return await transcribe(io, config, shared, audio, options)
 

@@ -30,6 +30,8 @@ __all__ = ["FORMATS", "TIMED_FORMATS", "save", "to_json", "to_srt", "to_tsv", "t
 
 
 _ARROW = re.compile("--+>")
+GAP = "[not transcribed]"
+"""What stands in subtitles and tables for a stretch that no route could transcribe."""
 
 
 class _Cue(NamedTuple):
@@ -41,6 +43,14 @@ class _Cue(NamedTuple):
 
     text: str
     """One or more lines, none of them empty."""
+
+    channel: int | None
+    """Of the recording, where each was transcribed alone."""
+
+    @property
+    def told(self) -> str:
+        """The text, after the name of its channel."""
+        return self.text if self.channel is None else f"Channel {self.channel}: {self.text}"
 
 
 def to_txt(transcript: Transcript) -> str:
@@ -85,7 +95,7 @@ def to_srt(transcript: Transcript) -> str:
         '1\n00:00:00,000 --> 00:00:00,500\nhello\n'
     """
     return "\n".join(
-        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{_ARROW.sub('->', cue.text)}\n"
+        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{_ARROW.sub('->', cue.told)}\n"
         for number, cue in enumerate(_subtitles(transcript), start=1)
     )
 
@@ -103,7 +113,7 @@ def to_vtt(transcript: Transcript) -> str:
         'WEBVTT\n\n00:00:00.000 --> 00:00:00.500\na &lt; b\n'
     """
     cues = (
-        f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_escape(cue.text)}\n"
+        f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_voice(cue)}{_escape(cue.text)}\n"
         for cue in _subtitles(transcript)
     )
     return "WEBVTT\n" + "".join(cues)
@@ -121,7 +131,7 @@ def to_tsv(transcript: Transcript) -> str:
         >>> to_tsv(Transcript("hello", segments=(Segment(0.0, 0.5, "hello"),)))
         'start\tend\ttext\n0\t500\thello\n'
     """
-    rows = (f"{cue.start}\t{cue.end}\t{' '.join(cue.text.split())}\n" for cue in _cues(transcript))
+    rows = (f"{cue.start}\t{cue.end}\t{' '.join(cue.told.split())}\n" for cue in _cues(transcript))
     return "start\tend\ttext\n" + "".join(rows)
 
 
@@ -197,8 +207,8 @@ def _cues(transcript: Transcript) -> list[_Cue]:
             end = following.start if following is not None else transcript.duration
         start_ms = _milliseconds(segment.start)
         end_ms = start_ms if end is None else max(start_ms, _milliseconds(end))
-        if text := _lines(segment.text):
-            cues.append(_Cue(start_ms, end_ms, text))
+        if text := GAP if segment.error is not None else _lines(segment.text):
+            cues.append(_Cue(start_ms, end_ms, text, segment.channel))
     return cues
 
 
@@ -218,6 +228,11 @@ def _clock(milliseconds: int, point: str) -> str:
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02}:{minutes:02}:{seconds:02}{point}{milliseconds:03}"
+
+
+def _voice(cue: _Cue) -> str:
+    """Say who speaks, as WebVTT does: section 4.2.2, "WebVTT cue voice span"; its end may be left out."""
+    return "" if cue.channel is None else f"<v Channel {cue.channel}>"
 
 
 def _escape(text: str) -> str:

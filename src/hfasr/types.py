@@ -13,6 +13,8 @@ from functools import cache
 from numbers import Real
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict, TypeVar, runtime_checkable
 
+from .policies import Chunking, RetryPolicy, Split
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -22,9 +24,12 @@ __all__ = [
     "Audio",
     "AudioInput",
     "Backend",
+    "Chunking",
+    "OnChunkError",
     "Provenance",
     "RetryPolicy",
     "Segment",
+    "Split",
     "Task",
     "Timestamps",
     "TranscribeOptions",
@@ -37,6 +42,9 @@ Task: TypeAlias = Literal["transcribe", "translate"]
 
 Timestamps: TypeAlias = bool | Literal["word"]
 """``False``: none. ``True``: segments. ``"word"``: segments and words."""
+
+OnChunkError: TypeAlias = Literal["raise", "gap"]
+"""What a chunk that no route could transcribe leads to: the call's error, or a segment that says so."""
 
 T = TypeVar("T")
 
@@ -115,56 +123,11 @@ class TranscribeOptions(TypedDict, total=False):
     extra_parameters: Mapping[str, Any] | None
     """Anything else that the route's server takes, passed on as it is."""
 
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+    on_chunk_error: OnChunkError
     """
-    How long and how often to try again. All times are seconds.
-
-    Example:
-        >>> RetryPolicy(max_attempts=2).wait_max
-        8.0
+    ``"raise"``: the call fails where a chunk of long audio does. ``"gap"``: that chunk becomes a `Segment`
+    with an `error`, and a warning.
     """
-
-    max_attempts: int = 5
-    """Requests per route, 1 or more; 1 never tries again."""
-
-    wait_initial: float = 0.5
-    """Pause before the second attempt, 0 or more; it doubles each time."""
-
-    wait_max: float = 8.0
-    """Longest pause of the back-off, not below `wait_initial`; jitter takes away up to a quarter."""
-
-    max_retry_after: float = 120.0
-    """Longest pause that a server may ask for, 0 or more; beyond it the next route is tried at once."""
-
-    loading_timeout: float = 300.0
-    """Total time to wait for a loading model, 0 or more; waiting does not use up attempts."""
-
-    retry_maybe_billed: bool = True
-    """Whether to repeat a request that the server may have charged for (a timeout, a 502 or 504)."""
-
-    breaker_threshold: int | None = 5
-    """Calls in a row that a route may fail before it is skipped, 1 or more; ``None``: it never is."""
-
-    breaker_recovery: float = 30.0
-    """Time for which it is skipped after its last failure, 0 or more; then one call probes it."""
-
-    def __post_init__(self) -> None:
-        _check_count("max_attempts", self.max_attempts)
-        if self.breaker_threshold is not None:
-            _check_count("breaker_threshold", self.breaker_threshold)
-        for name in ("wait_initial", "wait_max", "max_retry_after", "loading_timeout", "breaker_recovery"):
-            value = getattr(self, name)
-            if not 0 <= value < float("inf"):
-                raise ValueError(f"{name} must be seconds, 0 or more, not {value!r}")
-        if self.wait_max < self.wait_initial:
-            raise ValueError(f"wait_max ({self.wait_max}) must not be below wait_initial ({self.wait_initial})")
-
-
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of 1 or more, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +163,12 @@ class Segment:
     words: tuple[Word, ...] = ()
     """The words, where word times were asked for and given."""
 
+    channel: int | None = None
+    """Channel of the recording, from 0, with ``channels="split"``."""
+
+    error: str | None = None
+    """Why nothing is known of this stretch, with ``on_chunk_error="gap"``; its text is empty then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -231,6 +200,9 @@ class Attempt:
 
     loading: float = 0.0
     """Seconds of `duration` that went into loading a model on this machine."""
+
+    chunk: int | None = None
+    """Which chunk of long audio it was for, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +244,9 @@ class Provenance:
 
     revision: str | None = None
     """Commit of the model that ran on this machine, where known."""
+
+    chunks: int = 1
+    """Into how many chunks the audio was cut; 1: not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +385,7 @@ class Transcript:
 _KINDS: dict[object, tuple[type, ...]] = {
     "str": (str,),
     "str | None": (str, type(None)),
+    "int": (int,),
     "int | None": (int, type(None)),
     "float": (float,),
     "float | None": (float, type(None)),

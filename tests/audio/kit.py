@@ -6,6 +6,7 @@ import functools
 import io
 import sys
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -17,9 +18,9 @@ import soundfile
 
 from hfasr.audio import Source, load
 from hfasr.audio.source import BytesSource
-from hfasr.errors import AudioTooLongError
 
 if TYPE_CHECKING:
+    from hfasr.audio.spool import Spool
     from hfasr.wire import Response
 
 T = TypeVar("T")
@@ -43,13 +44,14 @@ class Pages:
         self.answers: dict[str, Response | Exception] = {}
         self.asked: list[str] = []
 
-    def get(self, url: str, max_bytes: int) -> Response:
+    def get(self, url: str, sink: Spool) -> Response:
         self.asked.append(url)
         answer = self.answers[url]
         if isinstance(answer, Exception):
             raise answer
-        assert len(answer.content) <= max_bytes
-        return answer
+        if 200 <= answer.status_code < 300:
+            sink.write(answer.content)
+        return replace(answer, content=b"")
 
 
 class BlockingAudioIO:
@@ -62,10 +64,10 @@ class BlockingAudioIO:
     async def offload(self, fn: Callable[[], T], /) -> T:
         return fn()
 
-    async def get(self, url: str, /, *, allow_private: bool, max_bytes: int) -> Response:
-        return self.pages.get(url, max_bytes)
+    async def get(self, url: str, /, *, allow_private: bool, max_bytes: int, sink: Spool) -> Response:
+        return self.pages.get(url, sink)
 
-    async def collect(self, chunks: AsyncIterable[bytes], /, *, max_bytes: int) -> bytes:
+    async def collect(self, chunks: AsyncIterable[bytes], sink: Spool, /) -> None:
         raise TypeError("use AsyncASRClient")
 
     async def wait(self, awaitable: Awaitable[T], /) -> T:
@@ -80,17 +82,13 @@ class AsyncAudioIO(BlockingAudioIO):
     async def offload(self, fn: Callable[[], T], /) -> T:
         return await anyio.to_thread.run_sync(fn)
 
-    async def get(self, url: str, /, *, allow_private: bool, max_bytes: int) -> Response:
+    async def get(self, url: str, /, *, allow_private: bool, max_bytes: int, sink: Spool) -> Response:
         await anyio.lowlevel.checkpoint()
-        return self.pages.get(url, max_bytes)
+        return self.pages.get(url, sink)
 
-    async def collect(self, chunks: AsyncIterable[bytes], /, *, max_bytes: int) -> bytes:
-        body = bytearray()
+    async def collect(self, chunks: AsyncIterable[bytes], sink: Spool, /) -> None:
         async for chunk in chunks:
-            body += chunk
-            if len(body) > max_bytes:
-                raise AudioTooLongError("too many bytes; pass fewer")
-        return bytes(body)
+            sink.write(chunk)
 
     async def wait(self, awaitable: Awaitable[T], /) -> T:
         return await awaitable

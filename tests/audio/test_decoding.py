@@ -129,44 +129,6 @@ def test_a_channel_that_is_not_there_is_refused(channel: int) -> None:
         decode(source, channels=channel)
 
 
-def test_channels_in_opposite_phase_do_not_cancel() -> None:
-    """Where the mix would be silence, the louder channel is taken, and the changes say so."""
-    left = tone(500)
-    data = encode(np.stack([0.8 * left, -left], axis=1), 16_000, subtype="FLOAT")
-    decoded = decode(BytesSource(data, name="swapped"))
-    np.testing.assert_allclose(decoded.audio.waveform, -left, atol=1e-6)
-    assert decoded.changes == ("took channel 1 of 2, as their mix cancels out",)
-
-
-def test_cancelling_for_a_part_of_the_time_is_enough() -> None:
-    """A stretch in which the channels cancel is found between stretches in which they do not."""
-    tones = tone(500, duration=20)
-    other = tones.copy()
-    other[65_536 * 2 : 65_536 * 3] *= -1
-    decoded = decode(BytesSource(encode(np.stack([tones, other], axis=1)), name="partly"))
-    assert decoded.changes == ("took channel 0 of 2, as their mix cancels out",)
-
-
-def test_quiet_pauses_do_not_count_as_cancelling() -> None:
-    """Noise in opposite phase between loud stretches does not keep the channels from being mixed."""
-    left = tone(500, duration=20)
-    right = left.copy()
-    pause = slice(65_536 * 2, 65_536 * 3)
-    left[pause] *= 0.01
-    right[pause] *= -0.01
-    decoded = decode(BytesSource(encode(np.stack([left, right], axis=1)), name="pause"))
-    assert decoded.changes == ("mixed 2 channels",)
-
-
-def test_blocks_join_without_a_seam() -> None:
-    """Decoding in blocks gives what decoding at once gives."""
-    import soxr
-
-    samples = tone(440, duration=7, sampling_rate=44_100)
-    decoded = decode(BytesSource(encode(samples, 44_100, subtype="FLOAT"), name="long"))
-    np.testing.assert_allclose(decoded.audio.waveform, soxr.resample(samples, 44_100, 16_000, "HQ"), atol=1e-6)
-
-
 def test_another_rate_than_16_khz_can_be_had() -> None:
     """An engine gets its own rate."""
     decoded = decode(BytesSource(encode(tone()), name="tone"), sampling_rate=8_000)
@@ -183,15 +145,6 @@ def test_the_result_is_nobody_elses_memory() -> None:
     np.testing.assert_array_equal(samples, kept)
     assert decoded.audio.waveform.flags.c_contiguous
     assert decoded.audio.waveform.dtype == np.float32
-
-
-def test_samples_that_are_no_numbers_become_silence() -> None:
-    """NaN and infinities are set to 0 before they spread through the resampler."""
-    samples = tone(sampling_rate=48_000)
-    samples[[100, 5_000, 9_000]] = [np.nan, np.inf, -np.inf]
-    decoded = decode(BytesSource(encode(samples, 48_000, subtype="FLOAT"), name="holes"))
-    assert np.isfinite(decoded.audio.waveform).all()
-    assert "set 3 non-finite samples to 0" in decoded.changes
 
 
 def test_nothing_but_nan_is_damage() -> None:

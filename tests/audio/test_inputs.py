@@ -286,7 +286,7 @@ def test_a_file_that_has_no_data_yet_is_named(sync: Colour) -> None:
 @pytest.mark.parametrize("kind", ["file", "chunks"])
 def test_endless_input_ends(sync: Colour, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """A cap holds for what is read into memory, and a file is still put back."""
-    monkeypatch.setattr("hfasr.audio.files.MAX_INPUT_BYTES", 1_000)
+    monkeypatch.setattr("hfasr.audio.spool.MAX_SPOOLED_BYTES", 1_000)
     file = io.BytesIO(WAV)
     with pytest.raises(AudioTooLongError, match="more than 1000 bytes"):
         sync.load(file if kind == "file" else chunks())

@@ -35,7 +35,7 @@ def test_a_missing_object_is_not_found(sync: Colour, url: str) -> None:
 
 def test_the_cap_holds_for_stores(sync: Colour, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An object is read in blocks, up to the cap."""
-    monkeypatch.setattr("hfasr.audio.files.MAX_INPUT_BYTES", 100)
+    monkeypatch.setattr("hfasr.audio.spool.MAX_SPOOLED_BYTES", 100)
     with pytest.raises(AudioTooLongError):
         sync.load(url, allow_private_urls=True)
 

@@ -7,6 +7,7 @@ from hfasr.errors import (
     APIConnectionError,
     APIResponseError,
     APITimeoutError,
+    AudioTooLongError,
     AudioURLError,
     EmptyAudioError,
     UnsupportedAudioError,
@@ -136,9 +137,9 @@ def test_an_unreachable_host_is_an_audio_error(reader: Colour, pages: Pages, err
 
 def test_what_is_too_large_is_refused(sync: Colour, pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cap also holds for a client that does not keep to it."""
-    monkeypatch.setattr("hfasr.audio.urls.MAX_INPUT_BYTES", 100)
-    pages.get = lambda url, max_bytes: Response(200, {}, WAV)  # type: ignore[method-assign]  # ignores max_bytes
-    with pytest.raises(AudioURLError, match="larger than 100 bytes"):
+    monkeypatch.setattr("hfasr.audio.spool.MAX_SPOOLED_BYTES", 100)
+    pages.answers[URL] = Response(200, {}, WAV)
+    with pytest.raises(AudioTooLongError, match="more than 100 bytes"):
         sync.load(URL)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fractions
+import hashlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -185,3 +186,10 @@ def test_the_hash_is_that_of_samples_and_rate() -> None:
     assert sha256(ints) != sha256(ints, 8_000)
     assert sha256(ints) != sha256(ints.reshape(-1, 2))
     assert sha256(ints.reshape(2, -1)) == sha256(np.ascontiguousarray(ints.reshape(2, -1).T))
+
+
+def test_long_samples_are_hashed_in_pieces() -> None:
+    """However long, and however they lie in memory, the hash is that of the samples one after the other."""
+    frames = np.arange(200_001 * 2, dtype=np.float32).reshape(2, -1) / np.float32(400_002)
+    whole = hashlib.sha256(frames.T.astype("<f4").tobytes() + b" float32le 16000 Hz 2 channels").hexdigest()
+    assert from_audio(Audio(frames, 16_000)).sha256() == whole

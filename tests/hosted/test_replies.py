@@ -109,10 +109,11 @@ def test_recorded_answers() -> None:
 
 
 def test_open_end() -> None:
-    """Whisper's open last end becomes the duration where that is known, and stays open otherwise."""
-    body = {"text": "x", "chunks": [{"timestamp": [1.0, None], "text": "x"}]}
-    assert parse(HFDialect(), body).segments[0].end == 9.0
-    assert parse(HFDialect(), body, duration=None).segments[0].end is None
+    """An end that the server left open stays open; a start that it left out is the end of what came before."""
+    body = {"text": "x", "chunks": [{"timestamp": [1.0, None], "text": "x"}, {"timestamp": [None, 3.0], "text": "y"}]}
+    first, second = parse(HFDialect(), body).segments
+    assert (first.start, first.end) == (1.0, None)
+    assert (second.start, second.end) == (1.0, 3.0)
 
 
 def test_words_are_shared_among_segments() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from hfasr._core.call import transcribe
+from hfasr._long.call import transcribe
+from hfasr._run.order import Settled
 from hfasr.batches import BatchItem
 from hfasr.errors import (
     AllRoutesFailedError,
@@ -27,6 +28,7 @@ from hfasr.errors import (
 from hfasr.types import Attempt
 
 from .keys import content_key, path_key, url_key
+from .pieces import KeptPieces, has_gap
 from .tally import CACHE_ROUTE
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from .room import Room
     from .settings import Verify
 
-__all__ = ["Job", "Settled"]
+__all__ = ["Job"]
 
 logger = logging.getLogger("hfasr")
 
@@ -61,14 +63,6 @@ _FATAL_AT_FIRST = (EndpointGoneError, NotFoundError)
 
 
 _BYTES_PER_S = 4_000  # of a file that does not tell its duration: 32 kbit/s, which is little, so rather too long
-
-
-class Settled(NamedTuple):
-    """A finished item, and the key under which the journal is to keep it."""
-
-    item: BatchItem
-    key: str | None
-    """``None``: it is not to be written."""
 
 
 class _KnownError(Exception):
@@ -98,7 +92,7 @@ class Job:
     answered: bool = False
     """Whether any item was transcribed."""
 
-    async def settle(self, io: IO, index: int, audio: AudioInput) -> Settled:
+    async def settle(self, io: IO, index: int, audio: AudioInput) -> Settled[BatchItem]:
         """
         Return what came of *audio*: its own failure is part of that.
 
@@ -106,7 +100,7 @@ class Job:
             BatchAbortedError: It failed for a reason that every further item would fail for.
             JournalError: The journal cannot be read.
         """
-        memory = _ItemMemory(self)
+        memory = _ItemMemory(self, audio)
         error: Exception
         try:
             if self.journal is not None:
@@ -143,7 +137,7 @@ class Job:
 
     def take_over(self, entry: Entry) -> bool:
         """Whether *entry* of the journal stands, and is not to be tried again."""
-        if entry.error is None:
+        if entry.transcript is not None and (self.retry_failed is False or not has_gap(entry.transcript)):
             return True
         return entry.permanent if self.retry_failed is None else not self.retry_failed
 
@@ -151,11 +145,26 @@ class Job:
 class _ItemMemory:
     """The journal and the cache, for one item."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, audio: AudioInput) -> None:
         self._job = job
+        self._audio = audio
         self.key: str | None = None
         self.resumed = False
         self._room_s = 0.0
+
+    @property
+    def pieces(self) -> KeptPieces | None:
+        """See `Memory`."""
+        job = self._job
+        if job.journal is None and job.cache is None:
+            return None
+        return KeptPieces(
+            self._audio,
+            fingerprint=job.fingerprint,
+            revision=job.revision,
+            journal=job.journal,
+            cache=job.cache,
+        )
 
     def look_up(self, audio: AudioInput) -> Entry | None:
         """Return what the journal has of *audio* by its name, where it goes by that. Blocks."""
@@ -218,7 +227,7 @@ class _ItemMemory:
 
     async def keep(self, call: CallContext, source: Source, transcript: Transcript) -> None:
         """See `Memory`: the journal is written later, when the item is whole."""
-        if self._job.cache is not None:
+        if self._job.cache is not None and not has_gap(transcript):
             await call.offload(lambda: self._put(source, transcript))
 
     def _put(self, source: Source, transcript: Transcript) -> None:

@@ -108,7 +108,14 @@ class Journal:
             logger.warning("%s: a damaged record is skipped; its item is tried again", self._name)
         return entry
 
-    def append(self, key: ItemKey, item: BatchItem, done: Callable[[JournalError | None], None]) -> None:
+    def append(
+        self,
+        key: ItemKey,
+        item: BatchItem,
+        done: Callable[[JournalError | None], None],
+        *,
+        chunk: int | None = None,
+    ) -> None:
         """
         Write down what came of an item. Never waits for the disk, and never raises.
 
@@ -117,11 +124,13 @@ class Journal:
 
             item: Finished.
 
+            chunk: Which chunk of long audio it is, from 0; ``None``: a whole item.
+
             done: Called once, with ``None`` when the record is on the disk, or with why it is not. In the
                 writer's thread, in the order of the calls; where nothing can be written at all, in this one.
         """
         try:
-            line = encode(key, item)
+            line = encode(key, item, chunk=chunk)
         except Exception as error:  # noqa: BLE001  # whatever an engine's or a caller's own objects raise
             why = error_to_dict(error)["message"]
             done(JournalError(f"{self._name} cannot hold the transcript of an engine: {why}; mend the engine"))

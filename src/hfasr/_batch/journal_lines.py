@@ -109,9 +109,16 @@ def check_header(head: bytes, name: str) -> int:
     return len(line) + 1
 
 
-def encode(key: ItemKey, item: BatchItem) -> bytes:
+def encode(key: ItemKey, item: BatchItem, *, chunk: int | None = None) -> bytes:
     """
     Return the line for a finished item.
+
+    Args:
+        key: What to find it by.
+
+        item: Finished.
+
+        chunk: Which chunk of long audio it is, from 0; ``None``: a whole item.
 
     Raises:
         TypeError: A transcript of somebody's own engine that JSON cannot carry.
@@ -121,6 +128,8 @@ def encode(key: ItemKey, item: BatchItem) -> bytes:
     if item.error is not None:
         record["permanent"] = is_permanent(item.error)
     record["audio"] = audio_name(item.audio)
+    if chunk is not None:
+        record["chunk"] = chunk
     record["at"] = datetime.now(UTC).isoformat(timespec="seconds")
     if item.error is not None:
         record["error"] = error_to_dict(item.error)

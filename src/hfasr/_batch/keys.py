@@ -24,7 +24,7 @@ ItemKey: TypeAlias = str
 KEY_CHARS = 32  # 128 bits: of 10**9 items two are taken for one with a probability of 10**-21
 
 _SETTINGS = ("provider", "base_url", "dialect", "router_url", "upload", "channels", "revision", "local_only")
-_NO_CHANGE = {"model", "deadline"}  # options: the model has a line of its own, and time changes no words
+_NO_CHANGE = {"model", "deadline", "on_chunk_error"}  # the model has a line of its own; the others change no words
 
 
 def fingerprint(config: Config, options: TranscribeOptions) -> str:
@@ -55,6 +55,7 @@ def fingerprint(config: Config, options: TranscribeOptions) -> str:
         "backend": _engine(config.backend),
         "fallback": [_engine(spec) for spec in config.fallbacks],
         **{name: getattr(config, name) for name in _SETTINGS},
+        "chunking": [config.chunking.chunk_length_s, config.chunking.split, config.chunking.stride_length_s],
     }
     return hashlib.sha256(json.dumps(_plain(facts), sort_keys=True).encode()).hexdigest()
 

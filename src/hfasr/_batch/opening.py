@@ -13,6 +13,7 @@ from hfasr._core.routes import LocalRoute, plan
 
 from .item import Job
 from .keys import fingerprint
+from .progress import Watcher
 from .room import Room
 
 if TYPE_CHECKING:
@@ -119,6 +120,35 @@ class Order:
     def open(self) -> Opened:
         """Open the journal and the cache. Blocks."""
         return Opened(self.config, self.shared, self.options, self.settings)
+
+    def watcher(self) -> Watcher:
+        """Return what counts the items, and shows it."""
+        return Watcher(self.n_total, self.settings.progress)
+
+    @property
+    def inputs(self) -> Any:
+        """See `audios`."""
+        return self.audios
+
+    @property
+    def what(self) -> str:
+        """What to call it."""
+        return "batch"
+
+    @property
+    def owns_inputs(self) -> bool:
+        """The caller's, and not ours to close."""
+        return False
+
+    @property
+    def max_waiting(self) -> int | None:
+        """No limit but the window: inputs are small, or there already."""
+        return None
+
+    @property
+    def ordered(self) -> bool:
+        """Whether items come out in the order of the inputs."""
+        return self.settings.ordered
 
     @property
     def n_total(self) -> int | None:

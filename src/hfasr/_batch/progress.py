@@ -6,18 +6,42 @@ import functools
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .tally import Tally
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hfasr.batches import Progress
+    from hfasr.batches import BatchItem, Progress
 
-__all__ = ["Reporter", "reporter"]
+__all__ = ["Reporter", "Watcher", "reporter"]
 
 logger = logging.getLogger("hfasr")
 
 
+class Watcher:
+    """
+    Counts a batch's items as they are handed out, and shows how far it is.
+
+    Args:
+        n_total: Items in all, where known.
+
+        progress: See `transcribe_many`.
+    """
+
+    def __init__(self, n_total: int | None, progress: bool | Callable[[Progress], object]) -> None:
+        self._tally = Tally(n_total)
+        self._report = reporter(progress)
+
+    def __call__(self, item: BatchItem, /) -> None:
+        self._report(self._tally.add(item))
+
+    def close(self) -> None:
+        """Leave the screen as it should stay."""
+        self._report.close()
+
+
 class Reporter(Protocol):
-    """Told of each item."""
+    """Told how far it is, after each item."""
 
     def __call__(self, progress: Progress, /) -> object: ...
 

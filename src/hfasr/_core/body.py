@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from hfasr.errors import APIResponseError
+
+if TYPE_CHECKING:
+    from hfasr.audio.spool import Spool
 
 __all__ = ["BodyReader"]
 
@@ -19,12 +23,15 @@ class BodyReader:
 
     Replies are asked for with ``accept-encoding: identity``; a server that packs them all the
     same is understood, but each chunk is inflated into what is left of the cap, never whole: a
-    few kilobytes of gzip can hold gigabytes.
+    few kilobytes of gzip can hold gigabytes. With a *sink*, the body goes there: call `flush` whenever it is `due`.
     """
 
-    def __init__(self, headers: Mapping[str, str], *, status_code: int, max_bytes: int) -> None:
+    def __init__(
+        self, headers: Mapping[str, str], *, status_code: int, max_bytes: int, sink: Spool | None = None
+    ) -> None:
         self._body = bytearray()
-        self._n_raw = 0
+        self._sink = sink
+        self._n_raw = self._n_body = 0
         self._status = status_code
         self._max_bytes = max_bytes
         encoding = headers.get("content-encoding", "").strip().lower()
@@ -45,14 +52,28 @@ class BodyReader:
         if self._inflater is not None:
             if self._inflater.eof:
                 return  # what follows the end is kept by zlib, again and again
-            room = self._max_bytes - len(self._body) + 1
+            room = self._max_bytes - self._n_body + 1
             try:
                 chunk = self._inflater.decompress(chunk, room)
             except zlib.error as error:
                 raise APIResponseError("the server's packed reply is damaged", status_code=self._status) from error
-        self._body += chunk
-        if len(self._body) > self._max_bytes:
+        self._n_body += len(chunk)
+        if self._n_body > self._max_bytes:
             raise self._too_large()
+        if self._sink is None:
+            self._body += chunk
+        else:
+            self._sink.add(chunk)
+
+    @property
+    def due(self) -> bool:
+        """Whether the sink has something to write."""
+        return self._sink is not None and self._sink.due
+
+    def flush(self) -> None:
+        """Let the sink write. Blocks."""
+        if self._sink is not None:
+            self._sink.flush()
 
     def _too_large(self) -> APIResponseError:
         return APIResponseError(
@@ -61,7 +82,7 @@ class BodyReader:
         )
 
     def finish(self) -> bytes:
-        """Return the whole body."""
-        if self._inflater is not None and self._body and not self._inflater.eof:
+        """Return the whole body; with a sink, nothing."""
+        if self._inflater is not None and self._n_body and not self._inflater.eof:
             raise APIResponseError("the server's packed reply was cut off", status_code=self._status)
         return bytes(self._body)

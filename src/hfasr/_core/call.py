@@ -1,5 +1,5 @@
 """
-The whole call: read the audio, take the routes in order, say how it went.
+One piece of audio over the routes of a call: whole, or a part of something longer.
 
 Written once. It awaits nothing but its `IO`, so the sync client runs it to the end with one
 ``send(None)``, and the async client on asyncio and trio.
@@ -7,107 +7,51 @@ Written once. It awaits nothing but its `IO`, so the sync client runs it to the 
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from hfasr._version import __version__
-from hfasr.audio import load
-from hfasr.errors import HfasrError
-from hfasr.types import AudioInput, Provenance, TranscribeOptions, Transcript
+from hfasr.errors import AudioTooLongError, PayloadTooLargeError
+from hfasr.types import Provenance, TranscribeOptions, Transcript
 
 from .config import HOSTED
-from .context import CallContext, logger
 from .failover import over_routes
+from .guards import guarded
 from .hosted import HostedCall
 from .local import run_locally
-from .options import check_options, engine_options, to_ask
-from .prepared import PreparedAudio
-from .routes import HostedRoute, LocalRoute, Route, plan
-from .story import answered, gave_up
+from .options import engine_options, to_ask
+from .routes import HostedRoute, LocalRoute, Route
 
 if TYPE_CHECKING:
-    from hfasr.audio import Source
+    from hfasr.errors import HfasrError
 
-    from .config import Config
-    from .io import IO
-    from .shared import Shared
+    from .context import CallContext
+    from .prepared import PreparedAudio
 
-__all__ = ["Memory", "transcribe"]
-
-
-class Memory(Protocol):
-    """What was transcribed before: a batch's journal and cache."""
-
-    async def recall(self, call: CallContext, source: Source) -> Transcript | None:
-        """Return what *source* was transcribed as, ``None`` where that is not known."""
-        ...
-
-    async def keep(self, call: CallContext, source: Source, transcript: Transcript) -> None:
-        """Remember *transcript*."""
-        ...
+__all__ = ["transcribe_piece"]
 
 
-async def transcribe(
-    io: IO,
-    config: Config,
-    shared: Shared,
-    audio: AudioInput,
-    options: TranscribeOptions,
-    *,
-    memory: Memory | None = None,
-) -> Transcript:
-    """Transcribe *audio*, or take what *memory* has; see `ASRClient.transcribe`."""
-    check_options(options)
-    routes = plan(config, options.get("model"))
-    deadline = options.get("deadline") or config.deadline
-    call = CallContext(io, config, shared, deadline)
-    try:
-        source = await load(
-            audio,
-            call,
-            allow_paths=config.allow_paths,
-            allow_private_urls=config.allow_private_urls,
-            local_only=config.local_only,
-        )
-        known = None if memory is None else await memory.recall(call, source)
-        if known is not None:
-            return known
-        transcript = await _over_routes(call, routes, PreparedAudio(call, source), options)
-        if memory is not None:
-            await memory.keep(call, source, transcript)
-    except HfasrError as error:
-        call.stamp(error)
-        if error.attempts:
-            logger.log(_level(memory), "%s", gave_up(error))
-        raise
-    _log(transcript.provenance, _level(memory))
-    return transcript
-
-
-def _level(memory: Memory | None) -> int:
-    return logging.WARNING if memory is None else logging.INFO  # a batch may have a million of them
-
-
-def _log(origin: Provenance | None, level: int) -> None:
-    """Write one line about a call that did not go straight."""
-    if origin is None:
-        return
-    if origin.fallback_reason is not None:
-        logger.log(level, "%s", answered(origin))
-    elif any(attempt.error is not None for attempt in origin.attempts):
-        logger.info("%s", answered(origin))  # the first route itself, after all
-
-
-async def _over_routes(
+async def transcribe_piece(
     call: CallContext, routes: tuple[Route, ...], audio: PreparedAudio, options: TranscribeOptions
 ) -> Transcript:
+    """
+    Transcribe *audio* by the first of *routes* that does.
+
+    Raises:
+        TakesLessError: Not in one piece.
+        HfasrError: See `over_routes`.
+    """
+
     async def take(route: Route, window: float | None) -> tuple[Transcript, Provenance]:
         if isinstance(route, LocalRoute):
             return await _on_this_machine(call, route, audio, options, window)
         return await _hosted(call, route, audio, options, window)
 
-    (transcript, origin), reason = await over_routes(call, routes, take)
+    def shorter(error: HfasrError) -> float | None:
+        return audio.shorter() if isinstance(error, AudioTooLongError | PayloadTooLargeError) else None
+
+    (transcript, origin), reason = await over_routes(call, routes, take, shorter)
+    transcript = guarded(transcript, duration=audio.duration, is_silent=audio.is_silent)
     origin = replace(
         origin,
         audio_changes=audio.changes,

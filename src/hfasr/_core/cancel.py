@@ -1,5 +1,5 @@
 """
-Ending the calls of a batch from outside, in the blocking colour too.
+Ending the calls of a batch from outside, in the blocking colour too, and what runs within them.
 
 A thread that waits on a socket cannot be interrupted, but its socket can be shut down; a pause can
 be waited out on an event. What was stopped so ends in `Cancelled`.
@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .io import AsyncIO, BlockingIO
 
@@ -24,11 +24,23 @@ if TYPE_CHECKING:
     from .bells import Bell
     from .http import Reach
 
-__all__ = ["CANCEL", "Cancel", "Cancelled", "StoppableAsyncIO", "StoppableBlockingIO", "shut_down"]
+__all__ = ["CANCEL", "Cancel", "Cancelled", "Stoppable", "StoppableAsyncIO", "StoppableBlockingIO", "shut_down"]
 
 
 class Cancelled(BaseException):
     """The batch that this call belongs to has stopped. No `Exception`: nothing on the way handles it."""
+
+
+class Stoppable(Protocol):
+    """What goes on within a call of a batch and must end with it."""
+
+    def stop(self) -> None:
+        """See `Cancel.stop`; from any thread."""
+        ...
+
+    def cut(self) -> None:
+        """See `Cancel.cut`; from any thread."""
+        ...
 
 
 class Cancel:
@@ -41,6 +53,10 @@ class Cancel:
     def __init__(self) -> None:
         self.stopped = threading.Event()
         self.was_cut = False
+        self.outer: Cancel | None = None
+        """Of the batch within which this one runs."""
+
+        self._inner: set[Stoppable] = set()
         self._streams: set[Any] = set()
         self._bells: set[Bell] = set()
         self._lock = threading.Lock()
@@ -55,9 +71,11 @@ class Cancel:
         """Begin nothing more, and end every pause."""
         self.stopped.set()
         with self._lock:
-            bells = list(self._bells)
+            bells, inner = list(self._bells), list(self._inner)
         for bell in bells:
             bell.ring()
+        for one in inner:
+            one.stop()
 
     def cut(self) -> None:
         """Shut down the sockets that are being waited on, too."""
@@ -68,11 +86,35 @@ class Cancel:
             self.was_cut = True
             for stream in self._streams:
                 shut_down(stream)
+            inner = list(self._inner)
+        for one in inner:
+            one.cut()
 
     def check(self) -> None:
         """Raise `Cancelled` where the batch has stopped."""
         if self.stopped.is_set():
             raise Cancelled
+
+    def adopt(self, inner: Stoppable) -> None:
+        """Stop and cut *inner* together with this, until it is released; at once where that has happened already."""
+        with self._lock:
+            self._inner.add(inner)
+            was_cut = self.was_cut
+        if was_cut:
+            inner.cut()
+        elif self.stopped.is_set():
+            inner.stop()
+
+    def release(self, inner: Stoppable) -> None:
+        """Forget *inner*, which has ended."""
+        with self._lock:
+            self._inner.discard(inner)
+
+    def is_around(self, other: Cancel | None) -> bool:
+        """Whether *other* is this, or belongs to what runs within this."""
+        while other is not None and other is not self:
+            other = other.outer
+        return other is self
 
     @contextmanager
     def watching(self, stream: Any) -> Iterator[None]:
@@ -102,7 +144,7 @@ class Cancel:
 
 
 CANCEL: ContextVar[Cancel | None] = ContextVar("hfasr_cancel", default=None)
-"""Of the batch for which this thread works."""
+"""Of the batch for which this thread or task works."""
 
 
 def shut_down(stream: Any) -> None:

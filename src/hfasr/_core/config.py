@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from hfasr._hosted.servers import DEFAULT_MODEL, ROUTER_URL, check_url
-from hfasr.types import Backend, RetryPolicy
+from hfasr.types import Backend, Chunking, RetryPolicy
 
 if TYPE_CHECKING:
     from hfasr.audio import UploadFormat
@@ -19,7 +19,7 @@ HOSTED = "hosted"
 PROVIDERS = ("hf-inference",)
 """Providers behind the router, in the order in which ``"auto"`` prefers them."""
 
-Channels: TypeAlias = Literal["mix"] | int
+Channels: TypeAlias = Literal["mix", "split"] | int
 DialectName: TypeAlias = Literal["auto", "hf", "openai"]
 
 
@@ -39,6 +39,7 @@ class Config:
     timeout: float = 60.0
     deadline: float | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    chunking: Chunking = field(default_factory=Chunking)
     upload: UploadFormat = "auto"
     channels: Channels = "mix"
     allow_private_urls: bool = False
@@ -68,10 +69,14 @@ class Config:
             seconds_above_0("deadline", self.deadline)
         if not isinstance(self.retry, RetryPolicy):
             raise TypeError("retry must be a hfasr.RetryPolicy, like RetryPolicy(max_attempts=3)")
-        if self.channels != "mix" and (
+        if not isinstance(self.chunking, Chunking):
+            raise TypeError("chunking must be a hfasr.Chunking, like Chunking(chunk_length_s=20)")
+        if self.channels not in ("mix", "split") and (  # a list has no hash
             isinstance(self.channels, bool) or not isinstance(self.channels, int) or self.channels < 0
         ):
-            raise ValueError(f'channels must be "mix" or the number of one channel, from 0, not {self.channels!r}')
+            raise ValueError(
+                f'channels must be "mix", "split" or the number of one channel, from 0, not {self.channels!r}'
+            )
         if not isinstance(self.local_only, bool):  # "no" would be true, 0 would let audio out
             raise TypeError(f"local_only must be True or False, not {type(self.local_only).__name__}")
         if self.local_only and not self._has_engine:

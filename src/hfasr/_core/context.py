@@ -8,11 +8,13 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from hfasr.errors import APIError, AudioTooLongError, DeadlineExceededError, HfasrError
+from hfasr.errors import APIError, DeadlineExceededError, HfasrError
 from hfasr.types import Attempt
 from hfasr.wire import Request, Response
 
 if TYPE_CHECKING:
+    from hfasr.audio.spool import Spool
+
     from .config import Config
     from .io import IO
     from .shared import Shared
@@ -45,8 +47,16 @@ class CallContext:
         self.audio_refused = False  # the server says that the audio is damaged, also decoded here
         self.late: HfasrError | None = None  # of an engine that was cut short, which says nothing of its health
         self.started = io.clock.now()
+        self.chunk: int | None = None  # which one of long audio this is for
         self._deadline = deadline
         self._waited = 0.0
+
+    def part(self, io: IO, *, chunk: int | None = None, config: Config | None = None) -> CallContext:
+        """Return what a part of this call needs: the same clock and deadline, and a log of its own."""
+        made = CallContext(io, config or self.config, self.shared, self._deadline)
+        made.started = self.started
+        made.chunk = self.chunk if chunk is None else chunk
+        return made
 
     # Time
 
@@ -102,14 +112,17 @@ class CallContext:
     ) -> None:
         """Write down one request or engine run that began at *began* on the clock."""
         now = self.io.clock.now()
-        attempt = Attempt(route, status, error, request_id, began - self.started, now - began, self._waited, loading)
+        attempt = Attempt(
+            route, status, error, request_id, began - self.started, now - began, self._waited, loading, self.chunk
+        )
         self._waited = 0.0
         self.attempts.append(attempt)
         logger.debug("%s: %s in %.3f s", route, error or status or "done", attempt.duration)
 
     def record_skip(self, route: str) -> None:
         """Write down that *route* was not tried at all."""
-        self.attempts.append(Attempt(route, None, SKIPPED, None, self.io.clock.now() - self.started, 0.0, 0.0))
+        began = self.io.clock.now() - self.started
+        self.attempts.append(Attempt(route, None, SKIPPED, None, began, 0.0, 0.0, chunk=self.chunk))
 
     def stamp(self, error: HfasrError) -> None:
         """Give *error* the attempts, where it has none yet."""
@@ -122,24 +135,19 @@ class CallContext:
         """Run blocking work off the event loop."""
         return await self.io.offload(fn)
 
-    async def get(self, url: str, /, *, allow_private: bool, max_bytes: int) -> Response:
-        """Fetch *url* once, without a token and following no redirect."""
+    async def get(self, url: str, /, *, allow_private: bool, max_bytes: int, sink: Spool) -> Response:
+        """Fetch *url* once into *sink*, without a token and following no redirect."""
         from .http import Reach
 
         request = Request("GET", url, {"accept": "audio/*, video/*;q=0.9, */*;q=0.5", "user-agent": user_agent()})
-        reach = Reach(audio=True, private=allow_private, max_bytes=max_bytes)
+        reach = Reach(audio=True, private=allow_private, max_bytes=max_bytes, sink=sink)
         with self._in_time("fetching the audio", APIError):
             return await self.io.send(request, timeout=self.config.timeout, expires_in=self.left(), reach=reach)
 
-    async def collect(self, chunks: AsyncIterable[bytes], /, *, max_bytes: int) -> bytes:
-        """Join an async iterable."""
+    async def collect(self, chunks: AsyncIterable[bytes], sink: Spool, /) -> None:
+        """Write an async iterable to *sink*."""
         with self._in_time("reading the audio", TimeoutError):
-            body = await self.io.collect(chunks, max_bytes=max_bytes, expires_in=self.left())
-        if len(body) > max_bytes:
-            raise AudioTooLongError(
-                f"the audio is larger than {max_bytes // 1024**2} MiB; write it to a file and pass its path"
-            )
-        return body
+            await self.io.collect(chunks, sink, expires_in=self.left())
 
     async def wait(self, awaitable: Awaitable[T], /) -> T:
         """Wait for an async file."""

@@ -23,15 +23,31 @@ from .routes import HostedRoute, Route
 if TYPE_CHECKING:
     from .context import CallContext
 
-__all__ = ["circuit", "over_routes"]
+__all__ = ["TakesLessError", "circuit", "over_routes"]
 
 T = TypeVar("T")
 
 _TOLD_CHARS = 360  # of all routes together, which leaves room for the rest of a message
 
 
+class TakesLessError(Exception):
+    """A route takes shorter audio only: it is to be cut, and tried again from that route on."""
+
+    def __init__(self, longest_s: float, routes: tuple[Route, ...], reason: str | None) -> None:
+        super().__init__(longest_s)
+        self.longest_s = longest_s
+        """Longest piece, seconds, above 0."""
+        self.routes = routes
+        """Those that are left, the one that takes less first."""
+        self.reason = reason
+        """Why the routes before gave no answer; ``None``: there were none."""
+
+
 async def over_routes(
-    call: CallContext, routes: tuple[Route, ...], take: Callable[[Route, float | None], Awaitable[T]]
+    call: CallContext,
+    routes: tuple[Route, ...],
+    take: Callable[[Route, float | None], Awaitable[T]],
+    shorter: Callable[[HfasrError], float | None],
 ) -> tuple[T, str | None]:
     """
     Take *routes* in order until one answers.
@@ -43,10 +59,13 @@ async def over_routes(
 
         take: Takes one route, within so many seconds.
 
+        shorter: Tells which length, in seconds, may mend a route's error; ``None``: none does.
+
     Returns:
         The answer, and why the routes before gave none; ``None``: it is the first one's.
 
     Raises:
+        TakesLessError: Cut into shorter pieces the audio may pass.
         AllRoutesFailedError: None of several answered.
         HfasrError: The only route's own error, the caller's fault, or the deadline's.
     """
@@ -67,6 +86,9 @@ async def over_routes(
         try:
             answer = await take(route, _share(call, rest))
         except (APIError, BackendError, AudioError) as error:
+            longest_s = shorter(error)
+            if longest_s is not None:
+                raise TakesLessError(longest_s, tuple(waiting), _reason(told)) from error
             if _tells_of_its_health(call, error, n_attempts):
                 permit.failed(error, clock.now())
             # Faults of the audio are the caller's, unless another route may take what this one cannot.
@@ -77,7 +99,7 @@ async def over_routes(
             told.append(f"{type(error).__name__}: {error}")
         else:
             permit.succeeded()
-            return answer, (_together(told) if len(told) > 1 else told[0] if told else None)
+            return answer, _reason(told)
         finally:
             permit.release()  # cancelled, out of time, or the caller's fault: the next call may probe
         if call.expired():
@@ -130,6 +152,10 @@ def _still_worth_trying(routes: list[Route], failed: Route, error: HfasrError) -
         return routes
     refused = failed.credential
     return [r for r in routes if refused is None or not isinstance(r, HostedRoute) or r.credential != refused]
+
+
+def _reason(told: Sequence[str]) -> str | None:
+    return _together(told) if len(told) > 1 else told[0] if told else None
 
 
 def _together(told: Sequence[str]) -> str:

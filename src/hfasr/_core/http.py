@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from hfasr.errors import APIResponseError, APITimeoutError, AudioURLError
+from hfasr.errors import APIResponseError, APITimeoutError, AudioError, AudioURLError
 from hfasr.wire import Request, Response
 
 from .body import BodyReader
@@ -24,11 +24,15 @@ from .expiry import EXPIRES
 from .translate import translate
 
 if TYPE_CHECKING:
+    from hfasr.audio.spool import Spool
+
     from .pool import AsyncPools, Pools
 
 __all__ = ["AsyncHTTP", "BlockingHTTP", "Reach", "check_colour"]
 
 T = TypeVar("T")
+
+_ASIDE_BYTES = 65_536  # of a redirect's page; a longer one costs more than another connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,9 @@ class Reach:
 
     max_bytes: int = 32 * 1024**2
     """Largest reply; an hour of words with times is about 2 MB of JSON."""
+
+    sink: Spool | None = None
+    """Takes the body of a 2xx instead of the response; of another status, next to nothing is read then."""
 
 
 def _family(client: object) -> str | None:
@@ -81,6 +88,17 @@ def _build(client: Any, request: Request, timeout: float) -> Any:
     return client.build_request(
         request.method, request.url, headers=headers, content=request.content or None, timeout=timeout
     )
+
+
+def _reader(reply: Any, headers: dict[str, str], reach: Reach) -> BodyReader | None:
+    """Return what reads the body; ``None``: nobody wants it."""
+    status: int = reply.status_code
+    if reach.sink is None or 200 <= status < 300:
+        return BodyReader(headers, status_code=status, max_bytes=reach.max_bytes, sink=reach.sink)
+    length = headers.get("content-length", "")
+    if not (length.isascii() and length.isdecimal() and int(length[:9]) <= _ASIDE_BYTES):
+        return None
+    return BodyReader(headers, status_code=status, max_bytes=_ASIDE_BYTES)  # so that the connection can be used again
 
 
 def _lower(headers: Any) -> dict[str, str]:
@@ -131,11 +149,15 @@ class BlockingHTTP:
             headers = _lower(reply.headers)
             if reply.is_stream_consumed:  # a mocked reply, already read
                 return Response(reply.status_code, headers, reply.content)
-            reader = BodyReader(headers, status_code=reply.status_code, max_bytes=reach.max_bytes)
+            reader = _reader(reply, headers, reach)
+            if reader is None:
+                return Response(reply.status_code, headers)
             for chunk in reply.iter_raw():
                 reader.feed(chunk)
+                if reader.due:
+                    reader.flush()
             return Response(reply.status_code, headers, reader.finish())
-        except APIResponseError:
+        except (APIResponseError, AudioError):
             raise
         except Exception as error:  # noqa: BLE001  # typed there
             _cut_off(error, request.url, reply.status_code)
@@ -197,10 +219,12 @@ class AsyncHTTP:
             headers = _lower(reply.headers)
             if reply.is_stream_consumed:
                 return Response(reply.status_code, headers, reply.content)
-            reader = BodyReader(headers, status_code=reply.status_code, max_bytes=reach.max_bytes)
+            reader = _reader(reply, headers, reach)
+            if reader is None:
+                return Response(reply.status_code, headers)
             await _drain(reply, reader)
             return Response(reply.status_code, headers, reader.finish())
-        except APIResponseError:
+        except (APIResponseError, AudioError):
             raise
         except Exception as error:  # noqa: BLE001  # typed there
             _cut_off(error, request.url, reply.status_code)
@@ -221,13 +245,15 @@ class AsyncHTTP:
 
 
 async def _drain(reply: Any, reader: BodyReader) -> None:
-    refused: APIResponseError | None = None
+    refused: APIResponseError | AudioError | None = None
     try:
         async for chunk in reply.aiter_raw():
             if refused is None:
                 try:
                     reader.feed(chunk)
-                except APIResponseError as error:
+                    if reader.due:
+                        await _flush(reader)
+                except (APIResponseError, AudioError) as error:
                     # Leaving aiter_raw early warns on trio: end the stream at its socket, and let it end.
                     refused = error
                     stream = reply.extensions.get("network_stream")
@@ -238,6 +264,14 @@ async def _drain(reply: Any, reader: BodyReader) -> None:
             raise
     if refused is not None:
         raise refused
+
+
+async def _flush(reader: BodyReader) -> None:
+    """Write in a thread; cancelling comes through where more is read, as `_drain` may not be left here."""
+    import anyio.to_thread
+
+    with anyio.CancelScope(shield=True):
+        await anyio.to_thread.run_sync(reader.flush)
 
 
 def _in_helper_thread(work: Callable[[], T], seconds: float) -> T:

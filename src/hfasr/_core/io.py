@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from anyio import CapacityLimiter
     from anyio.lowlevel import RunVar
 
+    from hfasr.audio.spool import Spool
     from hfasr.wire import Request, Response
 
     from .bells import Bell
@@ -89,8 +90,8 @@ class IO(Protocol):
         """Wait for something of the caller's own; ``TimeoutError`` when the time is up."""
         ...
 
-    async def collect(self, chunks: AsyncIterable[bytes], /, *, max_bytes: int, expires_in: float | None) -> bytes:
-        """Join the chunks; one more byte than *max_bytes* at most."""
+    async def collect(self, chunks: AsyncIterable[bytes], sink: Spool, /, *, expires_in: float | None) -> None:
+        """Write the chunks to *sink*; ``TimeoutError`` when the time is up."""
         ...
 
     async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
@@ -143,7 +144,7 @@ class BlockingIO:
             "this audio must be awaited to be read: use AsyncASRClient, or read it first and pass the bytes"
         )
 
-    async def collect(self, chunks: AsyncIterable[bytes], /, *, max_bytes: int, expires_in: float | None) -> bytes:  # noqa: ARG002  # the protocol's
+    async def collect(self, chunks: AsyncIterable[bytes], sink: Spool, /, *, expires_in: float | None) -> None:  # noqa: ARG002  # the protocol's
         raise TypeError("an async iterable of audio needs AsyncASRClient; or pass an ordinary iterable of bytes")
 
     async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:  # noqa: ARG002  # a running engine cannot be stopped
@@ -194,16 +195,14 @@ class AsyncIO:
         with anyio.fail_after(expires_in):
             return await awaitable
 
-    async def collect(self, chunks: AsyncIterable[bytes], /, *, max_bytes: int, expires_in: float | None) -> bytes:
+    async def collect(self, chunks: AsyncIterable[bytes], sink: Spool, /, *, expires_in: float | None) -> None:
         import anyio
 
-        body = bytearray()
         with anyio.fail_after(expires_in):
             async for chunk in chunks:
-                body += chunk
-                if len(body) > max_bytes:
-                    break
-        return bytes(body)
+                sink.add(chunk)
+                if sink.due:
+                    await self.finish(sink.flush)  # a generator is not left in the middle, but where it waits
 
     async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
         import anyio

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from hfasr._hosted.dialect import Ask
-from hfasr.types import Task, TranscribeOptions
+from hfasr.types import OnChunkError, Task, TranscribeOptions
 
 from .config import seconds_above_0
 
@@ -57,6 +57,8 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise ValueError(f'task must be "transcribe" or "translate", not {options["task"]!r:.50}')
     if not _is_timestamps(options.get("return_timestamps", False)):
         raise ValueError(f'return_timestamps must be False, True or "word", not {options["return_timestamps"]!r:.50}')
+    if options.get("on_chunk_error", "raise") not in get_args(OnChunkError):
+        raise ValueError(f'on_chunk_error must be "raise" or "gap", not {options["on_chunk_error"]!r:.50}')
     if options.get("deadline") is not None:
         seconds_above_0("deadline", options["deadline"])
     for name in ("generation_parameters", "extra_parameters"):
@@ -110,8 +112,9 @@ def to_ask(options: TranscribeOptions) -> Ask:
 
 
 def engine_options(options: TranscribeOptions) -> TranscribeOptions:
-    """Return what an engine is asked for: neither the model, which it has, nor the deadline, which is ours."""
+    """Return what an engine is asked for: not the model, which it has, nor what is ours to see to."""
     wanted: TranscribeOptions = options.copy()
     wanted.pop("model", None)
     wanted.pop("deadline", None)
+    wanted.pop("on_chunk_error", None)
     return wanted

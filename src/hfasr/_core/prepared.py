@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from hfasr.audio import decode, make_upload, passes_through
 from hfasr.audio.source import PathSource
@@ -15,10 +15,20 @@ if TYPE_CHECKING:
 
     from .context import CallContext
 
-__all__ = ["PreparedAudio"]
+__all__ = ["PIECE_S", "UNCUT_S", "PreparedAudio"]
 
 T = TypeVar("T")
 
+SAMPLING_RATE_HZ = 16_000  # of what is uploaded
+
+UNCUT_S = 600.0
+"""Longest audio that goes to a route whole which takes any: it is held in memory, and proxies refuse large bodies."""
+
+PIECE_S = 120.0
+"""Longest piece that longer audio is cut into for such a route: some 2 MB of FLAC."""
+
+_SAFE_S = 30.0  # what every server was made for: Whisper's window
+_SHORTEST_S = 5.0  # 17 kB of Opus, which no server is known to refuse
 _INLINE_BYTES = 512 * 1024  # hashing this much takes under a millisecond, a thread hop a tenth of one
 _QUICK_HEADERS = {"flac", "mp3", "ogg"}  # read by code of our own; others may import PyAV for it
 
@@ -34,6 +44,10 @@ class PreparedAudio:
         self.duration: float | None = None
         self.changes: tuple[str, ...] = ()
         self.sha256: str | None = None
+        self.is_silent: bool | None = None
+        self.sampling_rate = SAMPLING_RATE_HZ
+        """Hz, of what the route that was asked last takes."""
+        self._longest_s: float | None = None  # what the route takes that was asked last
 
     async def upload(self, step: UploadStep, accepts: frozenset[str], max_duration_s: float | None) -> Upload:
         """
@@ -43,7 +57,9 @@ class PreparedAudio:
             AudioError: It cannot be read, or is longer than *max_duration_s*.
         """
         config = self._call.config
+        self.sampling_rate = SAMPLING_RATE_HZ
         form: UploadFormat = config.upload if step == "first" else step
+        max_duration_s = self._limit(max_duration_s, UNCUT_S if form != "original" else None)
         upload = self._uploads.get((form, accepts))
         if upload is None:
 
@@ -52,13 +68,13 @@ class PreparedAudio:
                     self._source,
                     format=form,
                     accepts=accepts,
-                    channels=config.channels,
+                    channels=self.channels,
                     max_duration_s=max_duration_s,
                     check=self._call.check,
                 )
 
             if self._is_quick() and passes_through(
-                self._source, format=form, accepts=accepts, channels=config.channels
+                self._source, format=form, accepts=accepts, channels=self.channels, max_duration_s=max_duration_s
             ):
                 upload = self._hashed(make)
             else:
@@ -67,6 +83,7 @@ class PreparedAudio:
         self._check_duration(upload.duration, max_duration_s)
         self.duration = self.duration if upload.duration is None else upload.duration
         self.changes = upload.changes
+        self.is_silent = upload.is_silent
         return upload
 
     async def waveform(self, sampling_rate: int, max_duration_s: float | None) -> Decoded:
@@ -76,6 +93,8 @@ class PreparedAudio:
         Raises:
             AudioError: It cannot be read, or is longer than *max_duration_s*.
         """
+        self.sampling_rate = sampling_rate
+        max_duration_s = self._limit(max_duration_s, UNCUT_S)
         decoded = self._decoded.get(sampling_rate)
         if decoded is None:
 
@@ -83,7 +102,7 @@ class PreparedAudio:
                 return decode(
                     self._source,
                     sampling_rate=sampling_rate,
-                    channels=self._call.config.channels,
+                    channels=self.channels,
                     max_duration_s=max_duration_s,
                     check=self._call.check,
                 )
@@ -92,7 +111,33 @@ class PreparedAudio:
         self._check_duration(decoded.duration, max_duration_s)
         self.duration = decoded.duration
         self.changes = decoded.changes
+        self.is_silent = decoded.is_silent
         return decoded
+
+    def shorter(self) -> float | None:
+        """
+        Return the longest piece, in seconds, in which a route may take what it has just found too long.
+
+        ``None``: it cannot be cut any further.
+        """
+        longest_s, duration = self._longest_s or PIECE_S, self.duration
+        if self._uploads or self._decoded:  # by all that was known it was short enough
+            refused_s = _SAFE_S if duration is None or duration > 2 * _SAFE_S else duration / 2
+            longest_s = min(longest_s, refused_s)
+        return longest_s if longest_s >= _SHORTEST_S else None
+
+    @property
+    def channels(self) -> Literal["mix"] | int:
+        """``"mix"``, or the index of one."""
+        channels = self._call.config.channels
+        assert channels != "split"  # each of them is a call of its own
+        return channels
+
+    def _limit(self, max_duration_s: float | None, otherwise: float | None) -> float | None:
+        """Return the longest audio, in seconds, that goes out whole to a route that takes *max_duration_s*."""
+        limits = [s for s in (max_duration_s, self._call.config.chunking.chunk_length_s) if s is not None]
+        self._longest_s = min(limits, default=None)
+        return otherwise if self._longest_s is None else self._longest_s
 
     def _hashed(self, work: Callable[[], T]) -> T:
         # Before anything is sent: afterwards the file may be gone, and a paid transcript with it.

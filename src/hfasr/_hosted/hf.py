@@ -108,11 +108,11 @@ class HFDialect:
     def parse(self, response: Response, ask: Ask, form: Form, duration: float | None) -> Transcript:
         text, body = text_of(response)
         if form.timestamps == "word":
-            segments = group_words(read_words(body.get("chunks"), duration))
+            segments = group_words(read_words(body.get("chunks")))
             if ask.return_timestamps is True:
                 segments = tuple(replace(segment, words=()) for segment in segments)
         else:
-            segments = read_segments(body.get("chunks"), duration) if form.timestamps else ()
+            segments = read_segments(body.get("chunks")) if form.timestamps else ()
         language = body.get("language")
         return Transcript(text.strip(), segments, language if isinstance(language, str) else None, duration, raw=body)
 

@@ -65,9 +65,9 @@ class OpenAIDialect:
 
     def parse(self, response: Response, ask: Ask, form: Form, duration: float | None) -> Transcript:  # noqa: ARG002  # the protocol's
         text, body = text_of(response)
-        segments = read_segments(body.get("segments"), duration) if form.timestamps else ()
+        segments = read_segments(body.get("segments")) if form.timestamps else ()
         if form.timestamps == "word":
-            words = read_words(body.get("words"), duration) or tuple(w for s in segments for w in s.words)
+            words = read_words(body.get("words")) or tuple(w for s in segments for w in s.words)
             segments = _share(segments, words) if segments else group_words(words)
         else:
             segments = tuple(replace(segment, words=()) for segment in segments)

@@ -107,25 +107,27 @@ def seconds(value: Any) -> float | None:
     return float(value) if 0 <= value < 1e9 else None
 
 
-def read_words(items: Any, duration: float | None) -> tuple[Word, ...]:
-    """Return timed words from ``[{"word" | "text", "start", "end"}]`` or ``[{"text", "timestamp"}]``."""
+def read_words(items: Any) -> tuple[Word, ...]:
+    """
+    Return timed words from ``[{"word" | "text", "start", "end"}]`` or ``[{"text", "timestamp"}]``.
+
+    Times are the server's own, however odd: the call's guards judge and mend them.
+    """
     words = []
-    for text, start, end, item in _timed(items, duration):
+    for text, start, end, item in _timed(items):
         score = next((item[key] for key in ("confidence", "probability", "score") if key in item), None)
         confidence = seconds(score)
         words.append(Word(start, end, text, confidence if confidence is not None and confidence <= 1 else None))
     return tuple(words)
 
 
-def read_segments(items: Any, duration: float | None) -> tuple[Segment, ...]:
-    """Return segments from ``[{"text", "start", "end"}]`` or ``[{"text", "timestamp"}]``."""
-    return tuple(
-        Segment(start, end, text, read_words(item.get("words"), end))
-        for text, start, end, item in _timed(items, duration)
-    )
+def read_segments(items: Any) -> tuple[Segment, ...]:
+    """Return segments from ``[{"text", "start", "end"}]`` or ``[{"text", "timestamp"}]``; see `read_words`."""
+    return tuple(Segment(start, end, text, read_words(item.get("words"))) for text, start, end, item in _timed(items))
 
 
-def _timed(items: Any, duration: float | None) -> Iterable[tuple[str, float, float | None, dict[str, Any]]]:
+def _timed(items: Any) -> Iterable[tuple[str, float, float | None, dict[str, Any]]]:
+    reached = 0.0
     for item in items if isinstance(items, list) else ():
         if not isinstance(item, dict):
             continue
@@ -135,8 +137,7 @@ def _timed(items: Any, duration: float | None) -> Iterable[tuple[str, float, flo
             (item.get("start"), item.get("end")) if not isinstance(pair, list | tuple) else [*pair, None, None][:2]
         )
         begin, finish = seconds(start), seconds(end)
-        if not (isinstance(text, str) and text.strip()) or begin is None:
-            continue
-        if duration is not None:
-            begin, finish = min(begin, duration), duration if finish is None else min(finish, duration)
-        yield text.strip(), begin, None if finish is None else max(begin, finish), item
+        if isinstance(text, str) and text.strip():
+            begin = reached if begin is None else begin  # without a start of its own it follows the one before
+            reached = begin if finish is None else finish
+            yield text.strip(), begin, finish, item

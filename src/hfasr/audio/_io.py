@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from hfasr.wire import Response
 
+    from .spool import Spool
+
 __all__ = ["AudioIO"]
 
 T = TypeVar("T")
@@ -22,9 +24,11 @@ class AudioIO(Protocol):
         """Run blocking work: in a thread on async clients, in place on sync ones."""
         ...
 
-    async def get(self, url: str, /, *, allow_private: bool, max_bytes: int) -> Response:
+    async def get(self, url: str, /, *, allow_private: bool, max_bytes: int, sink: Spool) -> Response:
         """
         Do one GET without following redirects, by the guarded client.
+
+        The body goes to *sink* and not into the response, where the status is 2xx; else nothing does.
 
         Raises:
             APIConnectionError: No response arrived (`APITimeoutError`: in time).
@@ -32,17 +36,19 @@ class AudioIO(Protocol):
             APIResponseError: It was cut off, is packed in an unknown way, or has more than *max_bytes*.
 
             AudioURLError: A private address.
+
+            AudioError: *sink* cannot take it.
         """
         ...
 
-    async def collect(self, chunks: AsyncIterable[bytes], /, *, max_bytes: int) -> bytes:
+    async def collect(self, chunks: AsyncIterable[bytes], sink: Spool, /) -> None:
         """
-        Join the chunks of an async iterable.
+        Write the chunks of an async iterable to *sink*.
 
         Raises:
             TypeError: The client is a sync one.
 
-            AudioError: There are more than *max_bytes*.
+            AudioError: *sink* cannot take them.
         """
         ...
 

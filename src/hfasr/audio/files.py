@@ -12,20 +12,21 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfasr.errors import AudioError, AudioNotFoundError, AudioTooLongError, HfasrError
+from hfasr.errors import AudioError, AudioNotFoundError, HfasrError
 
-from .source import MAX_INPUT_BYTES, PathSource, short_name
+from .source import PathSource, short_name
 
 if TYPE_CHECKING:
     from ._io import AudioIO
+    from .spool import Spool
 
 __all__ = [
     "AsyncChunks",
     "check_allowed",
     "file_name",
     "given_name",
-    "join",
     "open_path",
+    "pour",
     "read_file",
     "without_secrets",
 ]
@@ -70,9 +71,9 @@ def open_path(path: str | bytes, check: Callable[[], None]) -> PathSource:
     return PathSource(Path(text), check=check)
 
 
-async def read_file(file: Any, io: AudioIO) -> bytes:
+async def read_file(file: Any, spool: Spool, io: AudioIO) -> None:
     """
-    Read *file* from its position to its end, and put the position back where it can seek.
+    Read *file* from its position to its end into *spool*, and put the position back where it can seek.
 
     Async files (aiofiles, anyio, trio) are awaited on async clients. Of Starlette's ``UploadFile`` the
     plain file inside is read, on either colour.
@@ -84,7 +85,7 @@ async def read_file(file: Any, io: AudioIO) -> bytes:
 
         AudioNotFoundError: Reading failed.
 
-        AudioTooLongError: More than `MAX_INPUT_BYTES`.
+        AudioTooLongError: More than *spool* takes.
     """
     inner = getattr(file, "file", None)
     if inspect.iscoroutinefunction(file.read) and callable(getattr(inner, "read", None)):
@@ -92,41 +93,35 @@ async def read_file(file: Any, io: AudioIO) -> bytes:
     if getattr(file, "closed", False) is True:
         raise AudioError(_CLOSED)
     if not inspect.iscoroutinefunction(file.read):
-        return await io.offload(lambda: _read_blocking(file, io.check))
+        await io.offload(lambda: _read_blocking(file, spool, io.check))
+        return
     start = await _async_position(file, io)
-    blocks: list[bytes] = []
-    size = 0
     try:
         while block := as_bytes(await io.wait(file.read(_READ_BYTES))):
             io.check()
-            size = _counted(size, block)
-            blocks.append(block)
+            spool.add(block)
+            if spool.due:
+                await io.offload(spool.flush)
     except HfasrError:  # too large; or the deadline's, which is an OSError, too
         raise
     except (OSError, ValueError) as error:
         raise _unreadable(error) from error
     if start is not None:
         await io.wait(file.seek(start))
-    return b"".join(blocks)
 
 
-def join(chunks: Iterable[Any], check: Callable[[], None]) -> bytes:
+def pour(chunks: Iterable[Any], spool: Spool, check: Callable[[], None]) -> None:
     """
-    Join the chunks of an iterable.
+    Write the chunks of an iterable to *spool*.
 
     Raises:
         TypeError: A chunk is not bytes.
 
-        AudioTooLongError: More than `MAX_INPUT_BYTES`.
+        AudioTooLongError: More than *spool* takes.
     """
-    blocks: list[bytes] = []
-    size = 0
     for chunk in chunks:
         check()
-        block = as_bytes(chunk)
-        size = _counted(size, block)
-        blocks.append(block)
-    return b"".join(blocks)
+        spool.write(as_bytes(chunk))
 
 
 class AsyncChunks:
@@ -204,7 +199,7 @@ def _looks_like_url(name: str) -> bool:
     return "://" in name or _PATH_OF_URL.search(name) is not None
 
 
-def _read_blocking(file: Any, check: Callable[[], None]) -> bytes:
+def _read_blocking(file: Any, spool: Spool, check: Callable[[], None]) -> None:
     try:
         seekable = file.seekable()
     except (AttributeError, OSError, ValueError):
@@ -212,7 +207,7 @@ def _read_blocking(file: Any, check: Callable[[], None]) -> bytes:
     try:
         start = file.tell() if seekable else None
         try:
-            return join(iter(lambda: _some(file), b""), check)
+            pour(iter(lambda: _some(file), b""), spool, check)
         finally:
             if start is not None:
                 file.seek(start)
@@ -234,15 +229,6 @@ async def _async_position(file: Any, io: AudioIO) -> int | None:
     except (OSError, ValueError):
         return None
     return position if isinstance(position, int) else None
-
-
-def _counted(size: int, block: bytes) -> int:
-    size += len(block)
-    if size > MAX_INPUT_BYTES:
-        raise AudioTooLongError(
-            f"the audio has more than {MAX_INPUT_BYTES} bytes; save it and pass its path, which is read in blocks"
-        )
-    return size
 
 
 def _unreadable(error: Exception) -> AudioError:

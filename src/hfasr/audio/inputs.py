@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from hfasr.types import Audio
 
 from . import files, remote
-from .source import MAX_INPUT_BYTES, BytesSource, Source
+from .source import BytesSource, Source
+from .spool import Spool
 from .urls import fetch
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ async def load(
 
         UnsupportedAudioError: Not audio, or samples of an ambiguous type or shape.
 
-        AudioTooLongError: More than `MAX_INPUT_BYTES` in memory.
+        AudioTooLongError: More than `MAX_SPOOLED_BYTES` that are not a local file.
+
+        AudioError: There is no room on the disk for what is too large for memory.
     """
     if isinstance(audio, str):
         if local_only:
@@ -82,14 +85,17 @@ async def load(
     if callable(getattr(audio, "get_all_samples", None)):
         return await _from_decoder(audio, io)
     if callable(getattr(audio, "read", None)):
-        return await _from_bytes(await files.read_file(audio, io), io, name=files.file_name(audio))
+        with Spool() as spool:
+            await files.read_file(audio, spool, io)
+            return await _from_spool(spool, io, name=files.file_name(audio))
     if hasattr(audio, "__array__") or hasattr(audio, "__array_interface__") or hasattr(audio, "__dlpack__"):
         raise TypeError(_BARE_ARRAY)
     if isinstance(audio, AsyncIterable):
-        data = await io.collect(files.AsyncChunks(audio), max_bytes=MAX_INPUT_BYTES)
-        return await _from_bytes(data, io, name="the audio")
+        with Spool() as spool:
+            await io.collect(files.AsyncChunks(audio), spool)
+            return await _from_spool(spool, io, name="the audio")
     if isinstance(audio, Iterable):
-        return await io.offload(lambda: BytesSource(files.join(audio, io.check), name="the audio"))
+        return await io.offload(lambda: _from_chunks(audio, io))
     raise TypeError(
         f"{type(audio).__name__} is no audio: pass a path, a URL, bytes, a binary file, byte chunks or hfasr.Audio"
     )
@@ -98,12 +104,14 @@ async def load(
 async def _from_str(text: str, io: AudioIO, *, allow_paths: bool, allow_private_urls: bool) -> Source:
     scheme = remote.scheme_of(text)
     if scheme in {"http", "https"}:
-        data, name = await fetch(text, io, allow_private=allow_private_urls)
-        return await _from_bytes(data, io, name=name)
+        with Spool() as spool:
+            name = await fetch(text, spool, io, allow_private=allow_private_urls)
+            return await _from_spool(spool, io, name=name)
     if scheme is not None:
         remote.check_store(text, scheme, allow_paths=allow_paths, allow_private=allow_private_urls)
-        data, name = await io.offload(lambda: remote.read_store(text, scheme, io.check))
-        return await _from_bytes(data, io, name=name)
+        with Spool() as spool:
+            name = await io.offload(lambda: remote.read_store(text, scheme, spool, io.check))
+            return await _from_spool(spool, io, name=name)
     return await _from_path(text, io, allow_paths=allow_paths)
 
 
@@ -116,6 +124,18 @@ async def _from_bytes(data: bytes | bytearray | memoryview[Any], io: AudioIO, *,
     if memoryview(data).nbytes <= _INLINE_BYTES:
         return BytesSource(bytes(data), name=name)  # of bytes, the same object
     return await io.offload(lambda: BytesSource(bytes(data), name=name))
+
+
+async def _from_spool(spool: Spool, io: AudioIO, *, name: str) -> Source:
+    if spool.size <= _INLINE_BYTES:
+        return spool.source(name)
+    return await io.offload(lambda: spool.source(name))
+
+
+def _from_chunks(chunks: Iterable[Any], io: AudioIO) -> Source:
+    with Spool() as spool:
+        files.pour(chunks, spool, io.check)
+        return spool.source("the audio")
 
 
 async def _from_array(audio: Audio, io: AudioIO) -> Source:

@@ -4,15 +4,14 @@ Decode by libsndfile: WAV, FLAC, Ogg, MP3 and the kinds of the old workstations.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import soundfile
 
-from hfasr.errors import AudioDecodeError
+from hfasr.errors import AudioDecodeError, AudioNotFoundError
 
 from . import headers
 from .ogg import read_ogg
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SoundFileReader", "info"]
 
+_Patch: TypeAlias = tuple[int, bytes]  # an offset, and what stands there
 _MAX_FRAMES = 2**62  # libsndfile's largest number stands for "unknown"
 
 
@@ -38,7 +38,7 @@ class SoundFileReader:
     def __init__(self, source: Source) -> None:
         self._source = source
         self.notes: list[str] = []
-        self._file = _open(source, self._repaired_wav(source))
+        self._file, self._handle = _open(source, self._missing_length(source))
         self.sampling_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.n_frames = _n_frames(self._file)
@@ -48,15 +48,15 @@ class SoundFileReader:
     def _look_at_the_end(self, source: Source) -> None:
         """Ogg says on its last page that it is the last; libsndfile does not ask."""
         if self.n_frames is None:  # 0 frames are counted where no page is whole
-            self._file.close()
+            self._close()
             raise AudioDecodeError(f"{source.name} is an Ogg file without its end; record or download it again")
         with source.open() as file:
             pages = read_ogg(file)
         if pages is not None and not pages.ends:
             self.notes.append("the Ogg file ends without its last page")
 
-    def _repaired_wav(self, source: Source) -> bytes | None:
-        """Note what is wrong with a WAV file's length; return the file with a length if it has none."""
+    def _missing_length(self, source: Source) -> _Patch | None:
+        """Note what is wrong with a WAV file's length; return the length where the header has none."""
         if source.container is None or source.container.name != "wav":
             return None
         with source.open() as file:
@@ -64,7 +64,7 @@ class SoundFileReader:
         if header is None:
             return None
         self.notes.extend(header.length_notes)
-        return _with_length(source.read(), header) if header.streaming and header.declared == 0 else None
+        return _length(header) if header.streaming and header.declared == 0 else None
 
     def __iter__(self) -> Iterator[npt.NDArray[np.float32]]:
         buffer = np.empty((BLOCK_FRAMES, self.channels), np.float32)
@@ -82,6 +82,10 @@ class SoundFileReader:
                 break
             total += len(block)
             yield block
+        if self._handle is not None and self._handle.failed is not None:
+            raise AudioNotFoundError(
+                f"{self._source.name} cannot be read any further; check the disk"
+            ) from self._handle.failed
         self._compare(total)
 
     def _compare(self, total: int) -> None:
@@ -100,17 +104,46 @@ class SoundFileReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._file.close()
+        if self._handle is not None:
+            self._handle.close()
 
 
-class _Bytes(io.BytesIO):
-    """A file in memory on which a wild seek has no effect, as on disk, instead of raising inside libsndfile."""
+class _File:
+    """
+    A source for libsndfile, with the length of a WAV file filled in.
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+    Nothing is raised inside libsndfile: a wild seek has no effect, as on disk, and what cannot be read is the end.
+    """
+
+    def __init__(self, file: Any, patch: _Patch | None) -> None:
+        self._file = file
+        self._patch = patch
+        self.tell = file.tell
+        self.close = file.close
+        self.failed: OSError | None = None
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         try:
-            return super().seek(offset, whence)
-        except (OverflowError, ValueError):
-            return self.tell()
+            return int(self._file.seek(offset, whence))
+        except (OSError, OverflowError, ValueError):
+            return int(self._file.tell())
+
+    def readinto(self, buffer: Any) -> int:
+        at = self._file.tell() if self._patch else 0
+        try:
+            n_bytes = int(self._file.readinto(buffer))
+        except OSError as error:
+            self.failed = error
+            return 0
+        if self._patch:
+            start, data = self._patch
+            for i in range(max(at, start), min(at + n_bytes, start + len(data))):
+                buffer[i - at] = data[i - start : i - start + 1]
+        return n_bytes
 
 
 def info(source: Source) -> AudioInfo:
@@ -120,24 +153,32 @@ def info(source: Source) -> AudioInfo:
     Raises:
         AudioDecodeError: libsndfile cannot open it.
     """
-    with _open(source) as file:
-        n_frames = _n_frames(file)
-        return AudioInfo(n_frames / file.samplerate if n_frames else None, file.samplerate, file.channels)
+    sound, handle = _open(source)
+    try:
+        n_frames = _n_frames(sound)
+        return AudioInfo(n_frames / sound.samplerate if n_frames else None, sound.samplerate, sound.channels)
+    finally:
+        sound.close()
+        if handle is not None:
+            handle.close()
 
 
-def _open(source: Source, repaired: bytes | None = None) -> soundfile.SoundFile:
-    with source.open():  # a file that is gone is not a damaged one
-        pass
+def _open(source: Source, patch: _Patch | None = None) -> tuple[soundfile.SoundFile, _File | None]:
+    """Open *source*; return it, and what to close after it."""
+    file = source.open()  # a file that is gone is not a damaged one
+    handle = None
     # soundfile takes a file that is named .raw for headerless, whatever is in it
-    if repaired is None and isinstance(source, PathSource) and source.path.suffix.lower() != ".raw":
+    if patch is None and isinstance(source, PathSource) and source.path.suffix.lower() != ".raw":
+        file.close()
         # libsndfile's own reading is faster than a Python file's. The name goes as bytes, since soundfile cannot
         # encode one that is no UTF-8 (and its types do not say that it takes them); Windows has only Unicode.
         where: Any = str(source.path) if os.name == "nt" else os.fsencode(source.path)
     else:
-        where = _Bytes(source.read() if repaired is None else repaired)
+        where = handle = _File(file, patch)
     try:
-        return soundfile.SoundFile(where)
+        return soundfile.SoundFile(where), handle
     except soundfile.LibsndfileError as error:
+        file.close()
         raise AudioDecodeError(
             f"{source.name} is damaged, or of a kind that libsndfile does not read; check that it plays elsewhere, "
             'or pip install "hfasr[av]" for more kinds'
@@ -149,8 +190,7 @@ def _n_frames(file: soundfile.SoundFile) -> int | None:
     return file.frames if 0 < file.frames < _MAX_FRAMES else None
 
 
-def _with_length(data: bytes, header: headers.WavHeader) -> bytes:
-    """Return a WAV file with the length of its samples filled in."""
-    order = ">" if header.big_endian else "<"
-    length = np.array(min(header.available, 0xFFFF_FFFF), f"{order}u4").tobytes()
-    return b"".join((data[: header.data_start - 4], length, data[header.data_start :]))
+def _length(header: headers.WavHeader) -> _Patch:
+    """Return the length of the samples, and where it belongs."""
+    length = min(header.available, 0xFFFF_FFFF)
+    return header.data_start - 4, length.to_bytes(4, "big" if header.big_endian else "little")

@@ -14,7 +14,7 @@ from hfasr.errors import AudioDecodeError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["normalize"]
+__all__ = ["MAX_GAIN", "QUIET_PEAK", "RAISED_PEAK", "SILENT_PEAK", "WILD_PEAK", "loudest", "normalize"]
 
 QUIET_PEAK = 2.0**-8
 """Below it (-48 dB of full scale) speech would use 8 of the 16 bits at most; it is raised."""
@@ -37,47 +37,60 @@ WILD_PEAK = 2.0**40
 _DC_MIN_SAMPLES = 1_600  # 0.1 s at 16 kHz; in less, the mean is the speech's own
 
 
-def normalize(waveform: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], list[str]]:
+def normalize(
+    waveform: npt.NDArray[np.float32], *, peak_before: float = 0.0
+) -> tuple[npt.NDArray[np.float32], list[str], float]:
     """
     Remove what is not sound and correct the level.
 
     Args:
         waveform: Mono samples, shape ``(n_samples,)``, float32; not changed.
 
+        peak_before: Largest magnitude in what came before, of which this is the next piece. The level is corrected
+            by the larger of it and the piece's own: a pause is not raised until its noise is as loud as speech.
+
     Returns:
-        Samples in [-1, 1], the same array where nothing had to be done, and what was done.
+        Samples in [-1, 1], the same array where nothing had to be done; what was done; and the largest magnitude
+        without DC, before the level was corrected.
 
     Raises:
         AudioDecodeError: There are samples, but not one is finite.
 
     Example:
         >>> normalize(np.array([0.0, 2.0, -1.0], np.float32))
-        (array([ 0. ,  1. , -0.5], dtype=float32), ['scaled peak 2 to 1.0'])
+        (array([ 0. ,  1. , -0.5], dtype=float32), ['scaled peak 2 to 1.0'], 2.0)
     """
     changes: list[str] = []
     if not waveform.size:
-        return waveform, changes
-    if not math.isfinite(_peak(waveform)):
+        return waveform, changes, 0.0
+    if not math.isfinite(loudest(waveform)):
         finite = np.isfinite(waveform)
         if not finite.any():
             raise AudioDecodeError("not one sample of the audio is a finite number; check how it was made")
         changes.append(f"set {waveform.size - np.count_nonzero(finite)} non-finite samples to 0")
         waveform = np.where(finite, waveform, np.float32(0))
-    if _peak(waveform) > WILD_PEAK:
-        waveform = _scaled_down(waveform, changes)
+    unit = 1.0
+    if loudest(waveform) > WILD_PEAK:
+        unit = loudest(waveform)
+        waveform = _scaled_down(waveform, unit, changes)
     waveform = _without_dc(waveform, changes)
-    peak = _peak(waveform)
-    if peak > 1.0:
-        waveform = _scaled_down(waveform, changes)
-    elif SILENT_PEAK < peak < QUIET_PEAK:
-        gain = min(RAISED_PEAK / peak, MAX_GAIN)
+    peak = loudest(waveform)
+    ceiling = max(peak, peak_before / unit)
+    if ceiling > 1.0:
+        waveform = _scaled_down(waveform, ceiling, changes)
+    elif peak > SILENT_PEAK and ceiling < QUIET_PEAK and unit == 1.0:
+        gain = min(RAISED_PEAK / ceiling, MAX_GAIN)
         changes.append(f"raised {20 * math.log10(gain):.1f} dB")
         waveform = waveform * np.float32(gain)
-    return waveform, changes
+    return waveform, changes, peak * unit
 
 
-def _scaled_down(waveform: npt.NDArray[np.float32], changes: list[str]) -> npt.NDArray[np.float32]:
-    peak = _peak(waveform)
+def loudest(waveform: npt.NDArray[np.float32]) -> float:
+    """Return the largest magnitude; NaN or infinite where a sample is, and 0 where there is none."""
+    return float(max(waveform.max(), -waveform.min())) if waveform.size else 0.0
+
+
+def _scaled_down(waveform: npt.NDArray[np.float32], peak: float, changes: list[str]) -> npt.NDArray[np.float32]:
     changes.append(f"scaled peak {peak:.3g} to 1.0")
     return waveform / np.float32(peak)
 
@@ -91,8 +104,3 @@ def _without_dc(waveform: npt.NDArray[np.float32], changes: list[str]) -> npt.ND
         return waveform
     changes.append(f"removed DC {mean:.2g}")
     return waveform - np.float32(mean)
-
-
-def _peak(waveform: npt.NDArray[np.float32]) -> float:
-    """Largest magnitude; NaN or infinite where a sample is."""
-    return float(max(waveform.max(), -waveform.min()))

@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from hfasr.errors import AudioNotFoundError, AudioURLError, HfasrError
 
 from . import files
 from .source import short_name
+
+if TYPE_CHECKING:
+    from .spool import Spool
 
 __all__ = ["check_local", "check_store", "read_store", "scheme_of"]
 
@@ -76,9 +80,9 @@ def check_store(url: str, scheme: str, *, allow_paths: bool, allow_private: bool
         raise AudioURLError(f"this {shown}:// URL names a host of its own; set allow_private_urls=True to allow that")
 
 
-def read_store(url: str, scheme: str, check: Callable[[], None]) -> tuple[bytes, str]:
+def read_store(url: str, scheme: str, spool: Spool, check: Callable[[], None]) -> str:
     """
-    Read *url* through fsspec, which picks up the store's usual credentials.
+    Read *url* into *spool* through fsspec, which picks up the store's usual credentials; return a short name.
 
     Raises:
         AudioNotFoundError: There is no such object.
@@ -91,7 +95,8 @@ def read_store(url: str, scheme: str, check: Callable[[], None]) -> tuple[bytes,
     try:
         filesystem, path = url_to_fs(url)
         with filesystem.open(path, "rb") as file:
-            return files.join(iter(lambda: file.read(_READ_BYTES), b""), check), name
+            files.pour(iter(lambda: file.read(_READ_BYTES), b""), spool, check)
+        return name
     except HfasrError:  # too large, or the deadline's
         raise
     except FileNotFoundError as error:

@@ -22,17 +22,27 @@ if TYPE_CHECKING:
 
     from .containers import Container
 
-__all__ = ["MAX_INPUT_BYTES", "AudioInfo", "BytesSource", "PathSource", "Source", "WaveformSource", "short_name"]
+__all__ = [
+    "MAX_INPUT_BYTES",
+    "AudioInfo",
+    "BytesSource",
+    "PathSource",
+    "Source",
+    "WaveformSource",
+    "short_name",
+    "too_large_to_read",
+]
 
 MAX_INPUT_BYTES = 2**30
 """
-Most bytes that are held in memory for one input: what is fetched, read from a file object, or sent.
+Most bytes that are held in memory for one input: what is sent as it is.
 
-1 GiB is over nine hours of 16 kHz mono 16-bit WAV, or 102 minutes of CD audio. A longer file is given as
-a path, which is read in blocks.
+1 GiB is over nine hours of 16 kHz mono 16-bit WAV, or 102 minutes of CD audio. To decode a longer file it is
+read in blocks.
 """
 
 _HASH_BLOCK_BYTES = 2**20
+_HASH_BLOCK_FRAMES = 2**16
 _READ_AT_ONCE_BYTES = 2**19  # over half a minute of FLAC at 16 kHz
 _HASH_AT_ONCE_BYTES = 2**24  # takes some 10 ms
 _MAX_NAME_CHARS = 80
@@ -171,10 +181,7 @@ class PathSource:
 
     def read(self) -> bytes:
         if self.size > MAX_INPUT_BYTES:
-            raise AudioTooLongError(
-                f"{self.name} has {self.size} bytes, and at most {MAX_INPUT_BYTES} are sent as they are; "
-                'split it, or use upload="flac"'
-            )
+            raise too_large_to_read(self)
         if self._data is not None:
             return self._data
         with self.open() as file:
@@ -223,7 +230,9 @@ class WaveformSource:
 
     def sha256(self) -> str:
         if self._sha256 is None:
-            digest = hashlib.sha256(self.read())
+            digest = hashlib.sha256()
+            for start in range(0, len(self.frames), _HASH_BLOCK_FRAMES):
+                digest.update(self.frames[start : start + _HASH_BLOCK_FRAMES].astype("<f4", copy=False).tobytes())
             digest.update(b" float32le %d Hz %d channels" % (self.sampling_rate, self.frames.shape[1]))
             self._sha256 = digest.hexdigest()
         return self._sha256
@@ -231,6 +240,14 @@ class WaveformSource:
     def info(self) -> AudioInfo:
         n_frames, n_channels = self.frames.shape
         return AudioInfo(n_frames / self.sampling_rate, self.sampling_rate, n_channels)
+
+
+def too_large_to_read(source: Source) -> AudioTooLongError:
+    """Return the error for a file that is not held in memory."""
+    return AudioTooLongError(
+        f"{source.name} has {source.size} bytes, and at most {MAX_INPUT_BYTES} are sent as they are; "
+        'split it, or use upload="flac"'
+    )
 
 
 def short_name(name: str) -> str:

@@ -5,7 +5,7 @@ Choose and make the cheapest body that a server takes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hfasr.errors import AudioTooLongError, UnsupportedAudioError
@@ -26,6 +26,7 @@ it is (samples become FLAC). The others: always decoded to 16 kHz mono and encod
 
 _SAMPLING_RATE_HZ = 16_000
 _MAX_BITS = 16
+_SLOW_BYTES_PER_S = 4_000  # 32 kbit/s: what browsers and phones record takes this much, as a rule
 _ENCODED: dict[str, Container] = {"flac": FLAC, "wav": WAV, "opus": OGG}
 
 
@@ -54,6 +55,9 @@ class Upload:
     changes: tuple[str, ...] = ()
     """What was done to the audio, as in `Decoded`."""
 
+    is_silent: bool | None = None
+    """Whether it is digital silence; ``None``: nobody looked, since it was not decoded."""
+
 
 def passes_through(
     source: Source,
@@ -61,6 +65,7 @@ def passes_through(
     format: UploadFormat,  # noqa: A002  # the upload's format, as everywhere
     accepts: frozenset[str],
     channels: Literal["mix"] | int = "mix",
+    max_duration_s: float | None = None,
 ) -> bool:
     """
     Whether `make_upload` would send the original bytes. Looks at a header at most.
@@ -75,6 +80,8 @@ def passes_through(
         accepts: Names of the containers that the server knows, as in `Container.name`.
 
         channels: As in `decode`; one channel alone is never the original.
+
+        max_duration_s: As in `make_upload`. What may be longer, by its size, and does not tell, is decoded.
     """
     container = source.container
     if container is None:
@@ -84,8 +91,8 @@ def passes_through(
     if format != "auto" or channels != "mix" or container.name not in accepts:
         return False
     if container.lossy and not container.video:
-        return True
-    if container.name != "flac":
+        return not _may_be_longer(source, max_duration_s)
+    if container.name != "flac" or _may_be_longer(source, max_duration_s):
         return False
     info = source.info()
     return (info.sampling_rate, info.channels) == (_SAMPLING_RATE_HZ, 1) and (info.bits or _MAX_BITS + 1) <= _MAX_BITS
@@ -116,7 +123,8 @@ def make_upload(
 
         channels: ``"mix"``, or the index of one, from 0.
 
-        max_duration_s: Longest audio that the route takes, seconds; ``None``: any.
+        max_duration_s: Longest audio that the route takes, seconds; ``None``: any. An original whose header does
+            not tell its duration is decoded to see, if by its size it may be longer.
 
         check: Called between blocks; raises to stop.
 
@@ -132,7 +140,8 @@ def make_upload(
         >>> upload.content_type, upload.format, upload.original
         ('audio/ogg', 'ogg (original)', True)
     """
-    if passes_through(source, format=format, accepts=accepts, channels=channels):
+    as_it_is = passes_through(source, format=format, accepts=accepts, channels=channels, max_duration_s=max_duration_s)
+    if as_it_is and not _may_be_longer(source, max_duration_s):
         return _original(source, max_duration_s)
     encoding: Encoding = "flac" if format == "auto" or format == "original" else format  # noqa: PLR1714  # narrows the type
     from .decoding import decode
@@ -142,9 +151,13 @@ def make_upload(
             source, sampling_rate=_SAMPLING_RATE_HZ, channels=channels, max_duration_s=max_duration_s, check=check
         )
     except UnsupportedAudioError:
+        if as_it_is:  # nobody here can tell how long it is
+            return _original(source, max_duration_s)
         if format == "auto" and channels == "mix" and source.container and source.container.name in accepts:
             return _original(source, max_duration_s)
         raise
+    if as_it_is:
+        return replace(_original(source, max_duration_s), duration=decoded.duration, is_silent=decoded.is_silent)
     from .encoding import encode
 
     check()
@@ -157,7 +170,15 @@ def make_upload(
         original=False,
         duration=decoded.duration,
         changes=decoded.changes,
+        is_silent=decoded.is_silent,
     )
+
+
+def _may_be_longer(source: Source, max_duration_s: float | None) -> bool:
+    """Whether nothing says that *source* is not longer: neither its header nor its size."""
+    if max_duration_s is None or source.size <= max_duration_s * _SLOW_BYTES_PER_S:
+        return False
+    return source.info().duration is None
 
 
 def _original(source: Source, max_duration_s: float | None) -> Upload:

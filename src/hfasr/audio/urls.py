@@ -10,12 +10,14 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 from hfasr.errors import APIConnectionError, APIError, AudioURLError
 
 from .addresses import check_url
-from .source import MAX_INPUT_BYTES, short_name
+from .source import short_name
+from .spool import MAX_SPOOLED_BYTES
 
 if TYPE_CHECKING:
     from hfasr.wire import Response
 
     from ._io import AudioIO
+    from .spool import Spool
 
 __all__ = ["MAX_REDIRECTS", "fetch", "shown"]
 
@@ -36,39 +38,44 @@ _NOT_AUDIO = {  # types that servers send in place of audio; a body without a ty
 }
 
 
-async def fetch(url: str, io: AudioIO, *, allow_private: bool = False) -> tuple[bytes, str]:
+async def fetch(url: str, spool: Spool, io: AudioIO, *, allow_private: bool = False) -> str:
     """
-    Download *url*.
+    Download *url* into *spool*.
 
     Redirects are followed by hand, so that each address is checked like the first.
 
     Args:
         url: ``http://`` or ``https://``, without credentials.
 
+        spool: Takes the body, and nothing of a redirect.
+
         io: Does the one GET; it checks and connects to resolved addresses.
 
         allow_private: Whether the URL, and what it redirects to, may lead into a private network.
 
     Returns:
-        The body, at most `MAX_INPUT_BYTES` long, and a short name for messages.
+        A short name for messages.
 
     Raises:
         AudioURLError: Refused, unreachable, another status than 2xx, too many redirects, cut off, too
             large, or of a type that is not audio.
+
+        AudioError: There is no room for it on the disk.
     """
     for _ in range(MAX_REDIRECTS + 1):
         check_url(url, allow_private=allow_private)
         try:
-            response = await io.get(url, allow_private=allow_private, max_bytes=MAX_INPUT_BYTES)
+            response = await io.get(url, allow_private=allow_private, max_bytes=MAX_SPOOLED_BYTES, sink=spool)
         except APIConnectionError as error:
             raise AudioURLError(f"{shown(url)} cannot be fetched: {error}") from error
         except APIError as error:  # it speaks of a model's server, so its words are of no use here
             raise AudioURLError(
-                f"{shown(url)} answered, but its body was cut off, damaged or over {MAX_INPUT_BYTES} bytes; "
+                f"{shown(url)} answered, but its body was cut off, damaged or over {MAX_SPOOLED_BYTES} bytes; "
                 "try again, or download it yourself and pass its path"
             ) from error
         if response.status_code not in _REDIRECTS:
-            return _body(url, response), _name(url)
+            _check(url, response)
+            return _name(url)
         url = _target(url, response)
     raise AudioURLError(f"{shown(url)}: more than {MAX_REDIRECTS} redirects; pass the final URL")
 
@@ -100,7 +107,7 @@ def _target(url: str, response: Response) -> str:
         raise AudioURLError(f"{shown(url)} redirects to a malformed URL; pass the final URL") from None
 
 
-def _body(url: str, response: Response) -> bytes:
+def _check(url: str, response: Response) -> None:
     status = response.status_code
     if not 200 <= status < 300:
         remedy = "check the link, or fetch it yourself and pass the bytes" if status < 500 else "try again later"
@@ -109,9 +116,6 @@ def _body(url: str, response: Response) -> bytes:
     what = _NOT_AUDIO.get(kind) or ("a picture" if kind.startswith("image/") else None)
     if what is not None:
         raise AudioURLError(f"{shown(url)} is {what} ({kind}), not audio; check the link")
-    if len(response.content) > MAX_INPUT_BYTES:
-        raise AudioURLError(f"{shown(url)} is larger than {MAX_INPUT_BYTES} bytes; download it and pass its path")
-    return response.content
 
 
 def _name(url: str) -> str:

@@ -1,27 +1,26 @@
-"""How a batch stands: what it hands out next, and when and how it ends. The same for threads and tasks."""
+"""How a run stands: what it hands out next, and when and how it ends. The same for threads and tasks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Generic, TypeVar
 
 from hfasr.errors import JournalError
 
 from .outlet import Outlet
 
-if TYPE_CHECKING:
-    from hfasr.batches import BatchItem
-
 __all__ = ["NOT_YET", "NotYet", "Standing"]
+
+Item = TypeVar("Item")
 
 
 class NotYet:
-    """Nothing is ready, and the batch has not ended."""
+    """Nothing is ready, and the run has not ended."""
 
 
 NOT_YET: Final = NotYet()
 
 
-class Standing:
+class Standing(Generic[Item]):
     """
     Waits for nothing and locks nothing; its owner tells it what happens.
 
@@ -32,7 +31,7 @@ class Standing:
     """
 
     def __init__(self, *, ordered: bool, window: int) -> None:
-        self.outlet = Outlet(ordered=ordered, window=window)
+        self.outlet: Outlet[Item] = Outlet(ordered=ordered, window=window)
         self.n_pending = 0
         """Items in work, or on their way to the disk."""
 
@@ -43,35 +42,38 @@ class Standing:
         """What the inputs raised; raised once those before it are done."""
 
         self.failure: BaseException | None = None
-        """Why the batch ends early; raised once what is in work is done."""
+        """Why the run ends early; raised once what is in work is done."""
 
-        self._unwritten: list[BatchItem] = []
+        self._unwritten: list[Any] = []
 
-    def done(self, item: BatchItem | None) -> None:
-        """Count an item as no longer in work; ``None``: it came to nothing."""
+    def done(self, index: int, item: Item) -> None:
+        """Count an input as no longer in work: this came of it."""
+        self.outlet.put(index, item)
+        self.dropped()
+
+    def dropped(self) -> None:
+        """Count an input as no longer in work."""
         self.n_pending -= 1
-        if item is not None:
-            self.outlet.put(item)
         if self.failure is not None and not self.n_pending:
             self.outlet.release()
 
     def fail(self, error: BaseException) -> None:
-        """End the batch with *error*, unless it ends with another one already."""
+        """End the run with *error*, unless it ends with another one already."""
         if self.failure is None:
             self.failure = error
 
-    def not_written(self, item: BatchItem, error: JournalError) -> None:
-        """End the batch with *error*, in which *item*, which was finished, is kept."""
+    def not_written(self, item: Item, error: JournalError) -> None:
+        """End the run with *error*, in which *item*, which was finished, is kept."""
         self._unwritten.append(item)
         self.fail(error)
-        self.done(None)
+        self.dropped()
 
-    def next(self) -> BatchItem | NotYet | None:
+    def next(self) -> Item | NotYet | None:
         """
         Return the next item, ``None`` at the end.
 
         Raises:
-            BaseException: Why the batch ends early.
+            BaseException: Why the run ends early.
         """
         item = self.outlet.pop()
         if item is not None:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from hfasr.batches import BatchItem
+from typing import Generic, TypeVar
 
 __all__ = ["Outlet"]
 
+Item = TypeVar("Item")
 
-class Outlet:
+
+class Outlet(Generic[Item]):
     """
     Counts what goes in and comes out, and puts it in order. It waits for nothing and locks nothing.
 
     Args:
         ordered: Whether items come out in the order of the inputs.
 
-        window: Most inputs that are taken and not given out again, 1 or more: what a batch holds in memory.
+        window: Most inputs that are taken and not given out again, 1 or more: what is held in memory.
     """
 
     def __init__(self, *, ordered: bool, window: int) -> None:
@@ -26,8 +25,8 @@ class Outlet:
         self._window = window
         self._n_taken = 0
         self._n_given = 0
-        self._ready: deque[BatchItem] = deque()
-        self._early: dict[int, BatchItem] = {}  # finished before an input that came earlier
+        self._ready: deque[Item] = deque()
+        self._early: dict[int, Item] = {}  # finished before an input that came earlier
 
     @property
     def has_room(self) -> bool:
@@ -49,16 +48,16 @@ class Outlet:
         self._n_taken += 1
         return self._n_taken - 1
 
-    def put(self, item: BatchItem) -> None:
-        """Put in a finished item."""
+    def put(self, index: int, item: Item) -> None:
+        """Put in the finished item of that index; never ``None``."""
         if not self._ordered:
             self._ready.append(item)
             return
-        self._early[item.index] = item
+        self._early[index] = item
         while (following := self._early.pop(self._n_given + len(self._ready), None)) is not None:
             self._ready.append(following)
 
-    def pop(self) -> BatchItem | None:
+    def pop(self) -> Item | None:
         """Return the next item, ``None`` where none is ready."""
         if not self._ready:
             return None

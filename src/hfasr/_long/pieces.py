@@ -1,0 +1,254 @@
+"""Audio that a route does not take at once: cut, sent in parallel, joined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hfasr._core.call import transcribe_piece
+from hfasr._core.failover import TakesLessError
+from hfasr._core.prepared import PreparedAudio
+from hfasr._core.stitch import Span, Stitcher
+from hfasr._run.order import Settled
+from hfasr.errors import (
+    AllRoutesFailedError,
+    APIError,
+    AudioDecodeError,
+    AudioError,
+    BackendError,
+    HfasrError,
+    UnsupportedAudioError,
+)
+from hfasr.types import Transcript
+
+from .cutter import Cutter
+from .merged import Merged
+from .work import WorkOrder, each, one_by_one
+
+if TYPE_CHECKING:
+    from hfasr._core.context import CallContext
+    from hfasr._core.io import IO
+    from hfasr._core.routes import Route
+    from hfasr.audio import Source
+    from hfasr.audio.pieces import Piece
+    from hfasr.types import Attempt, TranscribeOptions
+
+    from .memory import PieceMemory
+
+__all__ = ["PieceJob", "PieceResult", "of_any_length"]
+
+_WHOLE_S = 30.0  # what *max_concurrency* pieces are counted in: longer ones are fewer at once, by default
+
+
+@dataclass(frozen=True, slots=True)
+class PieceResult:
+    """What came of one piece: a transcript, with times of its own, or an error."""
+
+    span: Span
+    transcript: Transcript | None
+    error: HfasrError | None = None
+    attempts: tuple[Attempt, ...] = ()
+    done_at: float = 0.0
+    """When, on the call's clock."""
+    spoken_at: float | None = None
+    """When the end of a phrase of live audio had come in, on the same clock."""
+
+
+async def of_any_length(
+    call: CallContext,
+    routes: tuple[Route, ...],
+    source: Source,
+    options: TranscribeOptions,
+    memory: PieceMemory | None = None,
+    *,
+    is_piece: bool = False,
+) -> Transcript:
+    """
+    Transcribe *source*: in one piece where a route takes it so, else in many.
+
+    Args:
+        call: The call, of one channel or of the mix.
+
+        routes: In order.
+
+        source: From `load`.
+
+        options: What was asked for.
+
+        memory: What has pieces that were transcribed before.
+
+        is_piece: Whether *source* is a piece itself, so that others are in work beside it.
+
+    Raises:
+        HfasrError: Every route failed, or the audio cannot be read; with ``on_chunk_error="gap"`` only where
+            nothing at all was transcribed.
+    """
+    audio = PreparedAudio(call, source)
+    try:
+        return await transcribe_piece(call, routes, audio, options)
+    except TakesLessError as error:
+        less = error
+    try:
+        whole = _Whole(call, source=source, audio=audio, less=less, options=options, memory=memory)
+        return await whole.transcribe(is_piece=is_piece)
+    except UnsupportedAudioError:  # nobody here can cut it
+        if len(less.routes) == 1:
+            assert less.__cause__ is not None
+            raise less.__cause__ from None
+        return await of_any_length(call, less.routes[1:], source, options, memory, is_piece=is_piece)
+
+
+class PieceJob:
+    """Transcribes one piece after the other, for one worker or many."""
+
+    def __init__(
+        self, call: CallContext, routes: tuple[Route, ...], options: TranscribeOptions, memory: PieceMemory | None
+    ) -> None:
+        self._call = call
+        self._config = replace(call.config, channels="mix")  # a piece has one channel
+        self._routes = routes
+        self._options = options
+        self._memory = memory
+        self._keeps_going = options.get("on_chunk_error") == "gap"
+
+    async def settle(self, io: IO, index: int, piece: Piece, /) -> Settled[PieceResult]:
+        """
+        Return what came of *piece*.
+
+        Raises:
+            HfasrError: It failed, and no gap may be left.
+        """
+        span = Span(piece.start, piece.end, piece.overlap_before, piece.overlap_after)
+        if piece.is_silent:  # nothing in it could be heard
+            nothing = Transcript("", duration=piece.end - piece.start)
+            return Settled(PieceResult(span, nothing, done_at=io.clock.now()), None)
+        chunk = index if self._call.chunk is None else self._call.chunk
+        part = self._call.part(io, chunk=chunk, config=self._config)
+        try:
+            transcript = await self._transcribe(part, piece.source)
+        except (APIError, BackendError, AudioError, AllRoutesFailedError) as error:
+            part.stamp(error)
+            if not self._keeps_going:
+                raise _placed(error, span) from error.__cause__
+            return Settled(PieceResult(span, None, error, tuple(part.attempts), io.clock.now()), None)
+        return Settled(PieceResult(span, transcript, None, tuple(part.attempts), io.clock.now()), None)
+
+    async def _transcribe(self, part: CallContext, source: Source) -> Transcript:
+        known = None if self._memory is None else await self._memory.recall(part, source)
+        if known is not None:
+            return known
+        options: TranscribeOptions = {**self._options, "on_chunk_error": "raise"}
+        transcript = await of_any_length(part, self._routes, source, options, is_piece=True)
+        if self._memory is not None:
+            await self._memory.keep(part, source, transcript)
+        return transcript
+
+
+class _Whole:
+    """One long input, joined piece by piece."""
+
+    def __init__(
+        self,
+        call: CallContext,
+        *,
+        source: Source,
+        audio: PreparedAudio,
+        less: TakesLessError,
+        options: TranscribeOptions,
+        memory: PieceMemory | None,
+    ) -> None:
+        self._call = call
+        self._source = source
+        self._audio = audio
+        self._options = options
+        self._routes = less.routes
+        self._keeps_going = options.get("on_chunk_error") == "gap"
+        self._job = PieceJob(call, less.routes, options, memory)
+        self._longest_s = less.longest_s
+        self._stitcher = Stitcher(options.get("return_timestamps", False))
+        self._merged = Merged(less.routes[0].name, call.attempts, less.reason)
+        self._raws: list[object] = []
+        self._first_error: HfasrError | None = None
+        self._n_answered = 0
+
+    async def transcribe(self, *, is_piece: bool) -> Transcript:
+        call = self._call
+        sha256 = self._audio.sha256 or await call.offload(self._source.sha256)
+        cutter = self._cutter(is_piece=is_piece)
+        try:
+            if is_piece:
+                await one_by_one(call.io, cutter, self._job, self._take)
+            else:
+                await each(self._order(cutter), self._take)
+        except AudioDecodeError as error:
+            if not (self._keeps_going and self._n_answered):
+                raise
+            self._leave_rest(error, cutter)
+        except HfasrError as error:
+            error.attempts = (*self._merged.attempts, *error.attempts)
+            raise
+        if self._first_error is not None and not self._n_answered:
+            self._first_error.attempts = tuple(self._merged.attempts)
+            raise self._first_error
+        self._stitcher.finish()
+        call.attempts[:] = self._merged.attempts
+        return self._joined(sha256, cutter)
+
+    def _cutter(self, *, is_piece: bool) -> Cutter:
+        call = self._call
+        return Cutter(
+            self._source,
+            sampling_rate=self._audio.sampling_rate,
+            channels=self._audio.channels,
+            chunking=replace(call.config.chunking, split="silence", stride_length_s=None)
+            if is_piece
+            else call.config.chunking,
+            longest_s=self._longest_s,
+            check=call.check,
+        )
+
+    def _order(self, cutter: Cutter) -> WorkOrder[Piece, PieceResult]:
+        chunking = self._call.config.chunking
+        n_workers = chunking.max_concurrency
+        if chunking.chunk_length_s is None:
+            n_workers = max(1, int(n_workers * min(1.0, _WHOLE_S / self._longest_s)))
+        return WorkOrder(self._call.io, cutter, self._job, n_workers=n_workers, what="transcription")
+
+    def _take(self, result: PieceResult) -> None:
+        """Join one more piece, in order."""
+        self._merged.add(result.transcript, result.attempts)
+        if result.transcript is None:
+            assert result.error is not None
+            self._first_error = self._first_error or result.error
+            self._stitcher.add_gap(result.span, f"{type(result.error).__name__}: {result.error}")
+            return
+        self._n_answered += 1
+        self._raws.append(result.transcript.raw)
+        self._stitcher.add(result.transcript, result.span)
+
+    def _leave_rest(self, error: AudioDecodeError, cutter: Cutter) -> None:
+        """The audio is damaged from here on: leave a gap up to its end, where that is known."""
+        began = cutter.reached_s
+        end = self._source.info().duration
+        self._stitcher.add_gap(Span(began, began if end is None else max(began, end)), f"AudioDecodeError: {error}")
+
+    def _joined(self, sha256: str | None, cutter: Cutter) -> Transcript:
+        stitcher, merged = self._stitcher, self._merged
+        duration = cutter.duration if cutter.duration is not None else self._source.info().duration
+        self._audio.duration = duration
+        changes = (*cutter.changes, f"cut into {merged.n_pieces} chunks")
+        return Transcript(
+            stitcher.text,
+            segments=stitcher.segments,
+            language=stitcher.language,
+            duration=duration,
+            provenance=merged.provenance(sha256=sha256, duration=duration, changes=changes),
+            warnings=(*stitcher.warnings, *merged.warnings),
+            raw=tuple(self._raws),
+        )
+
+
+def _placed(error: HfasrError, span: Span) -> HfasrError:
+    """Say in *error* which part of the audio it is about."""
+    error.args = (f"from {span.start:.1f} to {span.end:.1f} s: {error}"[:500], *error.args[1:])
+    return error

@@ -1,0 +1,1 @@
+"""Many inputs worked on at once, and handed out in order: by threads, and by tasks."""
