@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from benchmarks import batches, hosted, journal, limits, local
+from benchmarks import batches, hosted, journal, limits, local, long
 
 PARTS: dict[str, Callable[[], None] | None] = {
     "hosted": hosted.run,
     "batches": batches.run,
     "limits": limits.run,
     "journal": journal.run,
+    "long": long.run,
     "local": None,  # has arguments of its own
 }
 

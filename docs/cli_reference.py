@@ -1,14 +1,15 @@
 """
-Write the table of options in `docs/cli.md` from the command's own declarations.
+Write the tables of options in `docs/cli.md` from the command's own declarations.
 
-    python docs/cli_reference.py          writes the table
-    python docs/cli_reference.py --check  fails where it is out of date
+    python docs/cli_reference.py          writes the tables
+    python docs/cli_reference.py --check  fails where they are out of date
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Callable
 from enum import EnumType
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -16,18 +17,19 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import typer
 
 from hfasr.cli.app import app, transcribe
+from hfasr.cli.listen import listen
 
 PAGE = Path(__file__).with_name("cli.md")
-BEGIN, END = "<!-- made by docs/cli_reference.py -->\n", "<!-- end -->\n"
+BEGIN, END = "<!-- {}: made by docs/cli_reference.py -->\n", "<!-- end -->\n"
 
 
-def table() -> str:
-    """Return the arguments of ``hfasr transcribe`` as a table, in the order of its help."""
+def table(function: Callable[..., None]) -> str:
+    """Return the arguments of a command as a table, in the order of its help."""
     command: Any = typer.main.get_command(app)  # its class depends on typer's version
-    hints = get_type_hints(transcribe, include_extras=True)
-    signature = inspect.signature(transcribe).parameters
+    hints = get_type_hints(function, include_extras=True)
+    signature = inspect.signature(function).parameters
     rows = ["| option | values | default | meaning |", "|---|---|---|---|"]
-    for parameter in command.commands["transcribe"].params:
+    for parameter in command.commands[function.__name__].params:
         if parameter.name not in signature:  # --help
             continue
         every = [*parameter.opts, *parameter.secondary_opts]
@@ -51,9 +53,13 @@ def values(annotated: Any) -> str:
 
 
 def page() -> str:
-    """Return the page with the table of now."""
-    head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    return head + BEGIN + table() + END + rest.split(END)[1]
+    """Return the page with the tables of now."""
+    text = PAGE.read_text(encoding="utf-8")
+    for function in (transcribe, listen):
+        begin = BEGIN.format(function.__name__)
+        head, rest = text.split(begin)
+        text = head + begin + table(function) + END + rest.split(END, maxsplit=1)[1]
+    return text
 
 
 if __name__ == "__main__":

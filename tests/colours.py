@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from anyio.from_thread import start_blocking_portal
 
-from hfasr import ASRClient, AsyncASRClient, BatchItem, Transcript
+from hfasr import ASRClient, AsyncASRClient, BatchItem, Segment, Transcript
 
 if TYPE_CHECKING:
     from hfasr.testing import FakeClock
 
 COLOURS = ("sync", "asyncio", "trio")
+
+Item = TypeVar("Item")
 
 
 class Session:
@@ -37,6 +39,10 @@ class Session:
     def transcribe_many(self, audios: Any, **options: Any) -> Items:
         """Call `transcribe_many`."""
         return Items(self, self.client.transcribe_many(audios, **options))
+
+    def transcribe_stream(self, audio: Any, **options: Any) -> Segments:
+        """Call `transcribe_stream`."""
+        return Segments(self, self.client.transcribe_stream(audio, **options))
 
     def call(self, method: str, *args: Any, **options: Any) -> Any:
         """Call any method."""
@@ -74,24 +80,37 @@ class Session:
             self._stack.close()
 
 
-class Items:
-    """A batch of one colour, iterated over and closed by plain code."""
+class _Each(Generic[Item]):
+    """What a client iterates over, iterated over and closed by plain code."""
 
     def __init__(self, session: Session, batch: Any) -> None:
-        self._session = session
+        self.session = session
         self.batch = batch
 
-    def __iter__(self) -> Items:
+    def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> BatchItem:
+    def __next__(self) -> Item:
         try:
-            return self._session.run(  # type: ignore[no-any-return]  # the client's own
-                self.batch.__next__ if self._session.colour == "sync" else self.batch.__anext__
+            return self.session.run(  # type: ignore[no-any-return]  # the client's own
+                self.batch.__next__ if self.session.colour == "sync" else self.batch.__anext__
             )
         except StopAsyncIteration:
             raise StopIteration from None
 
     def close(self) -> None:
         """Close it."""
-        self._session.run(self.batch.close if self._session.colour == "sync" else self.batch.aclose)
+        self.session.run(self.batch.close if self.session.colour == "sync" else self.batch.aclose)
+
+
+class Items(_Each[BatchItem]):
+    """A batch of one colour."""
+
+
+class Segments(_Each[Segment]):
+    """A stream of one colour; what it tells of itself is asked of `stream`."""
+
+    @property
+    def stream(self) -> Any:
+        """The client's own."""
+        return self.batch

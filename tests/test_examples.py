@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -195,6 +196,21 @@ def test_testing_your_code() -> None:
     )
     assert done.returncode == 0, done.stdout
     assert "3 passed" in done.stdout
+
+
+@pytest.mark.parametrize("backend", [None, "pocketsphinx"])
+def test_live_captions(backend: str | None, server: FakeASRServer) -> None:
+    """live_captions.py prints each phrase while the file is being played, and how late each was."""
+    began = time.monotonic()
+    done = run("live_captions.py", TRAIN, *([backend] if backend else []), server=server)
+    took = time.monotonic() - began
+    assert done.returncode == 0, done.stderr
+    text = " ".join(line.partition(" s  ")[2] for line in done.stdout.splitlines())
+    assert jiwer.wer(references()["train.flac"], text) <= MAX_WER
+    delays = [float(line.split()[0]) for line in done.stderr.splitlines()]
+    assert len(delays) == len(done.stdout.splitlines())
+    assert min(delays) > 0
+    assert took > soundfile.info(TRAIN).duration  # no faster than it is spoken
 
 
 def test_hub_page(server: FakeASRServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import sys
+import time
 from html import unescape
 from pathlib import Path
 
@@ -307,3 +308,12 @@ def test_save_through_a_link(tmp_path: Path) -> None:
     HELLO.save(link)
     assert link.is_symlink()
     assert target.read_text(encoding="utf-8") == "hello there general\n"
+
+
+def test_a_line_of_dashes_costs_no_more_than_another() -> None:
+    """Looking for arrows takes time in proportion to the text, whatever a server has made of it."""
+    text = "-" * 200_000
+    began = time.process_time()
+    assert f"\n{text}\n" in formats.to_srt(spoken(Segment(0.0, 1.0, text)))
+    assert "\n-> - ->\n" in formats.to_srt(spoken(Segment(0.0, 1.0, "----> - -->")))
+    assert time.process_time() - began < 5

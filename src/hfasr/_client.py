@@ -114,13 +114,23 @@ class ASRClient(BaseClient):
 
         Args:
             audio: A path, URL, bytes, binary file, iterable of byte chunks, or `Audio`; see `AudioInput`. Of any
-                length: what a route does not take at once is cut, sent in parallel, and joined.
+                length: what a route does not take at once is cut, sent in parallel, and joined (*chunking*).
 
-            **options: ``model``, ``language``, ``task``, ``prompt``, ``return_timestamps``, ``deadline``,
-                ``generation_parameters``, ``extra_parameters`` and ``on_chunk_error``; see `TranscribeOptions`.
+            **options: All of them by keyword, and none needed:
+
+                - ``model``: Hub id or folder, instead of the client's.
+                - ``language``: what is spoken, ISO 639-1, else 639-3; ``None``: the model finds out.
+                - ``task``: ``"transcribe"``, or ``"translate"`` into English.
+                - ``prompt``: names and spellings to expect.
+                - ``return_timestamps``: ``False``, ``True`` (segments) or ``"word"`` (words as well).
+                - ``deadline``: seconds for the whole call, instead of the client's.
+                - ``on_chunk_error``: ``"raise"``, or ``"gap"``: a chunk of long audio that no route could
+                  transcribe leaves a `Segment` with an `error`, and a warning.
+                - ``generation_parameters``, ``extra_parameters``: see `TranscribeOptions`.
 
         Returns:
-            The transcript, with its provenance, and warnings for what could not be honoured.
+            The transcript, with its provenance, and warnings for what could not be honoured and what was
+            repaired. All times are those of the whole audio.
 
         Raises:
             AudioError: The audio cannot be used.
@@ -129,6 +139,15 @@ class ASRClient(BaseClient):
             DeadlineExceededError: Time ran out inside an operation.
             BackendError: A local engine failed.
             InvalidOptionError: A local engine cannot take an option's value.
+
+        Example:
+            >>> from hfasr import Audio, Chunking
+            >>> from hfasr.testing import FakeBackend, ToneSpeech
+            >>> speech = ToneSpeech().say_at([(0.5, "red"), (4.0, "boat")], duration=5.0)
+            >>> with ASRClient(backend=FakeBackend(None), chunking=Chunking(chunk_length_s=3)) as asr:
+            ...     transcript = asr.transcribe(Audio(speech, 16_000))
+            >>> transcript.text, transcript.provenance.chunks
+            ('red boat', 2)
         """
         self._check_open()
         return run_sync(_transcribe(self._io, self._config, self._shared, audio, options))
@@ -203,22 +222,50 @@ class ASRClient(BaseClient):
         """
         Turn *audio* into text, segment by segment, each as soon as it is done.
 
+        Nothing begins before the first segment is asked for. Use it in a ``with`` block, so that it is left cleanly
+        at any time: what is under way is cut off then, and a microphone stops.
+
         Args:
             audio: What `transcribe` takes, cut into chunks of 30 s (`Chunking.chunk_length_s`); or a `LiveAudio` or
-                `Microphone`, which is cut at pauses, and each phrase sent as it ends.
+                `Microphone`, which is cut at pauses, and each phrase sent as it ends. Up to
+                `Chunking.max_concurrency` chunks or phrases are in work at once.
 
-            **options: Those of `transcribe`. Where no times are asked for there is one segment a chunk. A
-                *deadline* is that of all of the audio, and of each phrase of live audio.
+            **options: Those of `transcribe`, all by keyword:
+
+                - ``model``, ``language``, ``task``, ``prompt``, ``generation_parameters``,
+                  ``extra_parameters``: as there, for each chunk.
+                - ``return_timestamps``: ``False``: one segment a chunk or phrase, with its bounds as times.
+                  ``True``: segments as the model tells them; ``"word"``: with words as well.
+                - ``deadline``: seconds for all of the audio; of live audio, for each phrase.
+                - ``on_chunk_error``: ``"raise"`` ends the stream where a chunk fails, after the segments
+                  before it. ``"gap"`` goes on after a segment with an `error` and no text.
 
         Returns:
-            An iterator of `Segment`, in order, with times in the whole audio; a context manager as well. It tells
-            `delay` (of live audio, seconds from the end of a phrase to its text), `warnings`, `duration` and, at
-            the end of audio that is not live, the whole `transcript`.
+            An iterator of `Segment`, in order, with times in the whole audio, or from the first block of live
+            audio. It has
+
+            - ``duration``: seconds of audio that have been dealt with so far;
+            - ``warnings``: what could not be done, and what was repaired, so far;
+            - ``transcript``: after the end all of it, as `transcribe` returns it; not of live audio;
+            - ``delay`` and ``max_delay``: of live audio, seconds from the end of a phrase until its text was
+              there, of the last one and the largest;
+            - ``close()``: stop, as the end of the ``with`` block does.
 
         Raises:
-            TypeError: An option is of the wrong type.
+            TypeError: An option is of the wrong type, or blocks are awaited, which needs `AsyncASRClient`.
             ValueError: An option is out of range, or the client splits channels.
             HfasrError: While iterating: as `transcribe` raises, after the segments before.
+
+        Example:
+            >>> from hfasr import Audio, Chunking
+            >>> from hfasr.testing import FakeBackend, ToneSpeech
+            >>> speech = ToneSpeech().say_at([(0.5, "red"), (4.0, "boat")], duration=5.0)
+            >>> asr = ASRClient(backend=FakeBackend(None), chunking=Chunking(chunk_length_s=3))
+            >>> with asr, asr.transcribe_stream(Audio(speech, 16_000)) as stream:
+            ...     for segment in stream:
+            ...         print(segment.text)
+            red
+            boat
         """
         self._check_open()
         from ._long.stream import TranscriptStream
@@ -333,7 +380,12 @@ class AsyncASRClient(BaseClient):
     def transcribe_stream(
         self, audio: AudioInput | LiveAudio, /, **options: Unpack[TranscribeOptions]
     ) -> AsyncTranscriptStream:
-        """Turn *audio* into text, segment by segment; see `ASRClient.transcribe_stream`."""
+        """
+        Turn *audio* into text, segment by segment; see `ASRClient.transcribe_stream`.
+
+        It gives an async iterator, which is an async context manager and has ``aclose()``. Blocks of live audio may
+        come from an async iterable, too.
+        """
         self._check_open()
         from ._long.stream import AsyncTranscriptStream
 

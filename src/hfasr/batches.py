@@ -59,7 +59,7 @@ class Progress:
     """Items that came from the cache."""
 
     n_retries: int
-    """Requests beyond the first of an item: repeated ones, and those to other routes."""
+    """Requests and engine runs that followed a failed one: repeated ones, and those of other routes."""
 
     n_total: int | None
     """Items in all, where the inputs have a length."""

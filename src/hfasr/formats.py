@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "TIMED_FORMATS", "save", "to_json", "to_srt", "to_tsv", "to_txt", "to_vtt"]
 
 
-_ARROW = re.compile("--+>")
+_ARROW = re.compile("(?<!-)--+>")  # from the first dash on alone: a line of a million dashes has no arrow
 GAP = "[not transcribed]"
 """What stands in subtitles and tables for a stretch that no route could transcribe."""
 

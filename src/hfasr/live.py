@@ -38,31 +38,44 @@ twice that is surely a pause.
 
 class LiveAudio:
     """
-    PCM as it comes in, for `ASRClient.transcribe_stream`: it is cut at pauses, and each phrase is sent as it ends.
+    Audio as it comes in, for `ASRClient.transcribe_stream`: it is cut at pauses, and each phrase is sent as it ends.
+
+    So from a telephone, a websocket or a program that records. A phrase that goes on and on is cut at 30 s
+    (`Chunking.chunk_length_s`), where it is quiet; silence and steady noise are not sent. With
+    ``Chunking(split="vad")`` Silero's detector tells speech from other sounds as well.
 
     Args:
         blocks: Bytes of interleaved little-endian samples, or numpy arrays of shape ``(n,)`` or ``(n, channels)``
             of int16, int32 or float32 in [-1, 1]. A block may have any size, and bytes may end in the middle of
             a sample. From an iterable, or an async one (`AsyncASRClient` only). It is read once, to its end.
 
-        sampling_rate: Frames per second, Hz, from 1000 to 768000.
+        sampling_rate: Frames per second of PCM, Hz, from 1000 to 768000. ``None``: the blocks are bytes of an encoded
+            stream, such as a browser's MediaRecorder (WebM, Ogg) or an internet radio (MP3) gives, and say
+            themselves what they are (extra ``av``). FLAC and AAC make text come some seconds later.
 
-        channels: 1 to 8; they are mixed.
+        channels: 1 to 8; they are mixed, unless the client takes one (``channels=0``).
 
-        dtype: What bytes hold. An array says so itself.
+        dtype: What bytes hold: ``"int16"``, ``"int32"`` or ``"float32"``. An array says so itself.
 
-        pause_s: What ends a phrase, seconds without speech, from 0.1 to 10.
+        pause_s: What ends a phrase, seconds without speech, from 0.1 to 10. Text comes so much later; what is
+            shorter cuts sentences apart.
 
     Raises:
         TypeError: *blocks* is no iterable, or one of bytes itself; a number that is none.
 
-        ValueError: *dtype* or *pause_s* is out of range.
+        ValueError: *dtype* or *pause_s* is out of range; *channels* or *dtype* of an encoded stream.
 
         UnsupportedAudioError: A sampling rate or a number of channels that is not of speech.
 
     Example:
-        >>> LiveAudio([bytes(1_600)], sampling_rate=8_000).channels
-        1
+        >>> from hfasr import ASRClient
+        >>> from hfasr.testing import FakeBackend, ToneSpeech
+        >>> speech = ToneSpeech().say_at([(0.5, "red"), (2.0, "boat")], duration=3.0)
+        >>> blocks = [speech[start : start + 1_600] for start in range(0, len(speech), 1_600)]
+        >>> live = LiveAudio(blocks, sampling_rate=16_000)
+        >>> with ASRClient(backend=FakeBackend(None)) as asr, asr.transcribe_stream(live) as stream:
+        ...     [segment.text for segment in stream]
+        ['red', 'boat']
 
     .. versionadded:: 0.1.0
     """
@@ -71,7 +84,7 @@ class LiveAudio:
         self,
         blocks: Iterable[Any] | AsyncIterable[Any],
         *,
-        sampling_rate: int,
+        sampling_rate: int | None = None,
         channels: int = 1,
         dtype: SampleType = "int16",
         pause_s: float = PAUSE_S,
@@ -87,8 +100,10 @@ class LiveAudio:
         if dtype not in get_args(SampleType):
             raise ValueError(f"dtype must be one of {', '.join(get_args(SampleType))}, not {str(dtype)[:50]!r}")
         self._blocks = blocks
-        self.sampling_rate = _rate(sampling_rate)
-        """Frames per second, Hz."""
+        if sampling_rate is None and (channels != 1 or dtype != "int16"):
+            raise ValueError("channels and dtype are those of PCM: pass its sampling_rate; an encoded stream says them")
+        self.sampling_rate = None if sampling_rate is None else _rate(sampling_rate)
+        """Frames per second, Hz; ``None`` of an encoded stream."""
         self.channels = _whole("channels", channels)
         """Samples in a frame."""
         if not 1 <= self.channels <= MAX_CHANNELS:
@@ -113,7 +128,8 @@ class Microphone(LiveAudio):
     its place, so that times stay right.
 
     Args:
-        device: Number or a part of the name, as ``python -m sounddevice`` lists them; ``None``: the system's default.
+        device: Number or a part of the name, as ``python -m sounddevice`` and ``hfasr listen --list-devices`` list
+            them; ``None``: the system's default.
 
         sampling_rate: Hz; the system converts. Most models are made for 16000.
 
@@ -149,7 +165,8 @@ class Microphone(LiveAudio):
             raise TypeError(f"device must be the number or the name of one, not {type(device).__name__}")
         super().__init__((), sampling_rate=sampling_rate, pause_s=pause_s)
         self._device = device
-        self._n_frames = max(1, round(_seconds("block_s", block_s, MIN_BLOCK_S, MAX_BLOCK_S) * self.sampling_rate))
+        self._rate = _rate(sampling_rate)
+        self._n_frames = max(1, round(_seconds("block_s", block_s, MIN_BLOCK_S, MAX_BLOCK_S) * self._rate))
         self._lock = threading.Lock()
         self._recorder: Recorder | None = None
         self._is_stopped = False
@@ -200,7 +217,7 @@ class Microphone(LiveAudio):
 
         with self._lock:
             if self._recorder is None and not self._is_stopped:
-                self._recorder = Recorder(self._device, sampling_rate=self.sampling_rate, n_frames=self._n_frames)
+                self._recorder = Recorder(self._device, sampling_rate=self._rate, n_frames=self._n_frames)
             return self._recorder
 
 

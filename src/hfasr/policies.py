@@ -68,7 +68,15 @@ class RetryPolicy:
 @dataclass(frozen=True, slots=True)
 class Chunking:
     """
-    How audio is cut that is longer than a route takes at once.
+    How audio is cut that is longer than a route takes at once; the client's *chunking*.
+
+    Nothing has to be set: audio of any length is taken as it is. A shorter `chunk_length_s` gives text sooner in
+    `ASRClient.transcribe_stream`, and more at once; a longer one gives the model more context.
+
+    Raises:
+        ValueError: A value is out of range, or `stride_length_s` is given with another `split` than ``"none"``.
+
+        TypeError: Seconds that are no number.
 
     Example:
         >>> Chunking(chunk_length_s=20).max_concurrency
@@ -79,11 +87,14 @@ class Chunking:
     """
     Longest chunk, seconds, 1 or more; audio that is longer is cut, and a route that takes less gets less. ``None``:
     what the route takes (30 s for Whisper on Hugging Face's servers). Where it takes anything, audio of over 10
-    minutes is cut into chunks of 2.
+    minutes is cut into chunks of 2. `ASRClient.transcribe_stream` takes 30 s for every route.
     """
 
     max_concurrency: int = 8
-    """Chunks of one input that are in work at once, from 1 to 128."""
+    """
+    Chunks of one input that are in work at once, from 1 to 128. By default fewer where chunks are longer than 30 s:
+    each is held in memory.
+    """
 
     split: Split = "silence"
     """Where to cut; see `Split`."""

@@ -97,7 +97,12 @@ What `transcribe` takes: a path, an ``http(s)`` or fsspec URL, bytes, a binary f
 
 
 class TranscribeOptions(TypedDict, total=False):
-    """The options of one call. Where a route cannot honour one, the result's `warnings` say so."""
+    """
+    The options of one call, by keyword; none is needed.
+
+    They are the same for `transcribe`, `transcribe_many` and `transcribe_stream`, and for each chunk of long audio.
+    Where a route cannot honour one, the result's `warnings` say so.
+    """
 
     model: str | None
     """Hub id or local folder, instead of the client's."""
@@ -112,7 +117,7 @@ class TranscribeOptions(TypedDict, total=False):
     """Text that comes before the audio: names and spellings to expect."""
 
     return_timestamps: Timestamps
-    """``False``, ``True`` (segments) or ``"word"``."""
+    """``False``; ``True``: segments; or ``"word"``: segments with their words."""
 
     deadline: float | None
     """Seconds for the whole call, above 0, instead of the client's."""
@@ -125,8 +130,8 @@ class TranscribeOptions(TypedDict, total=False):
 
     on_chunk_error: OnChunkError
     """
-    ``"raise"``: the call fails where a chunk of long audio does. ``"gap"``: that chunk becomes a `Segment`
-    with an `error`, and a warning.
+    ``"raise"``: the call fails where a chunk of long audio fails on every route. ``"gap"``: that chunk becomes a
+    `Segment` with an `error` and no text, and a warning; the call fails only where no chunk was transcribed.
     """
 
 
@@ -149,7 +154,15 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of speech with its time."""
+    """
+    A stretch of speech with its time; or, with an `error`, one of which nothing is known.
+
+    Times count from the start of the whole audio, also where it was cut into chunks.
+
+    Example:
+        >>> Segment(0.5, 1.25, "hello").error is None
+        True
+    """
 
     start: float
     """Seconds from the start of the audio."""
@@ -225,13 +238,13 @@ class Provenance:
     """Seconds, where known."""
 
     uploaded_bytes: int | None
-    """Size of the audio in the last body that was sent; ``None`` for a local engine."""
+    """Size of the audio in the last body that was sent, of all chunks together; ``None`` for a local engine."""
 
     upload_format: str | None
     """Such as ``"flac"`` or ``"mp3 (original)"``; ``None`` for a local engine."""
 
     attempts: tuple[Attempt, ...] = ()
-    """Every request and engine run, and every skipped route, oldest first; the last one worked."""
+    """Every request and engine run, and every skipped route, oldest first, chunk by chunk; the last one worked."""
 
     fallback_reason: str | None = None
     """Why the routes before did not answer; ``None`` where the first one did."""
@@ -278,7 +291,7 @@ class Transcript:
     """What was asked for and could not be done, and what was repaired."""
 
     raw: Any = field(default=None, repr=False, compare=False)
-    """The route's own answer; not kept by `to_dict`."""
+    """The route's own answer, of audio that was cut a tuple of them; not kept by `to_dict`."""
 
     @property
     def words(self) -> tuple[Word, ...]:

@@ -49,10 +49,14 @@ def test_impossible_cuttings_are_refused(options: dict[str, Any], message: str) 
         Cutting(**options)
 
 
-@pytest.mark.parametrize(("longest_s", "rate", "n"), [(30, 16_000, 480_000), (4.35, 100, 435), (0.99999, 100, 99)])
+@pytest.mark.parametrize(
+    ("longest_s", "rate", "n"),
+    [(30, 16_000, 480_000), (4.35, 100, 435), (0.99999, 100, 99), (0.29 * 100, 16_000, 463_999)],
+)
 def test_the_longest_piece_is_rounded_down(longest_s: float, rate: int, n: int) -> None:
     """A piece is never longer than a route takes, and floats do not cost a sample."""
     assert Cutting(longest_s).n_longest(rate) == n
+    assert n / rate <= longest_s
 
 
 @given(n=st.integers(0, 900), longest=st.integers(1, 200), data=st.data())

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hfasr import RetryPolicy
+from hfasr import Chunking, RetryPolicy
 from hfasr._batch.keys import content_key, fingerprint, path_key, url_key
 from hfasr._core.config import Config
 from hfasr.testing import FakeBackend
@@ -29,6 +29,7 @@ CHANGE: dict[str, Any] = {
     "router_url": "http://localhost:9000",
     "upload": "flac",
     "channels": 1,
+    "chunking": Chunking(chunk_length_s=20),
     "revision": "main",
     "local_only": True,
 }
@@ -88,12 +89,27 @@ def test_options_count(name: str) -> None:
 def test_every_setting_and_option_is_thought_of() -> None:
     """A setting or option that joins the API has its place here: either it counts, or it does not."""
     assert CHANGE.keys() | NO_CHANGE.keys() == {field.name for field in dataclasses.fields(Config)}
-    assert OPTIONS.keys() | {"deadline"} == TranscribeOptions.__annotations__.keys()
+    assert OPTIONS.keys() | {"deadline", "on_chunk_error"} == TranscribeOptions.__annotations__.keys()
 
 
 def test_what_is_left_out_is_the_default() -> None:
-    """An option that says what goes without saying changes nothing, nor does a deadline."""
+    """An option that says what goes without saying changes nothing, nor do a deadline and what a failure leads to."""
     assert of(language=None, prompt="", return_timestamps=False, extra_parameters={}, deadline=3.0) == of()
+    assert of(on_chunk_error="gap") == of(on_chunk_error="raise") == of()
+
+
+def test_where_audio_is_cut_counts() -> None:
+    """Each way of cutting has a fingerprint of its own, however many chunks are in work at once."""
+    ways = [
+        Chunking(),
+        Chunking(chunk_length_s=20),
+        Chunking(split="vad"),
+        Chunking(split="none"),
+        Chunking(split="none", stride_length_s=1),
+    ]
+    prints = [fingerprint(Config(chunking=way), {}) for way in ways]
+    assert len(set(prints)) == len(ways)
+    assert [fingerprint(Config(chunking=dataclasses.replace(way, max_concurrency=3)), {}) for way in ways] == prints
 
 
 def test_word_and_segment_times_differ() -> None:

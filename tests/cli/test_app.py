@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import hfasr
 import hfasr._client
 import hfasr.backends
-from hfasr import BatchItem
+from hfasr import BatchItem, Chunking
 from hfasr._batch.settings import Verify
 from hfasr._core.config import DEFAULT_MODEL, DialectName
 from hfasr.audio import UploadFormat
@@ -97,9 +97,22 @@ def test_defaults_are_the_librarys() -> None:
             "timeout": 60.0,
             "upload": "auto",
             "allow_private_urls": False,
+            "channels": "mix",
+            "chunking": Chunking(),
         }
     ]
-    assert Client.calls == [("x.wav", {"language": None, "task": None, "prompt": None, "return_timestamps": False})]
+    assert Client.calls == [
+        (
+            "x.wav",
+            {
+                "language": None,
+                "task": None,
+                "prompt": None,
+                "return_timestamps": False,
+                "on_chunk_error": "raise",
+            },
+        )
+    ]
 
 
 def test_every_option_arrives() -> None:
@@ -109,6 +122,8 @@ def test_every_option_arrives() -> None:
         *("--backend", "b", "--fallback", "f", "--fallback", "g:m", "--language", "fr", "--task", "translate"),
         *("--prompt", "Ada", "--timestamps", "word", "--deadline", "5", "--timeout", "2", "--upload", "wav"),
         *("--router-url", "http://r", "--bill-to", "org", "--revision", "v2", "--local-only"),
+        *("--chunk-length", "20", "--chunk-concurrency", "3", "--split", "none", "--stride-length", "2"),
+        *("--on-chunk-error", "gap", "--channels", "1"),
         *("--allow-private-urls", "http://10.0.0.1/x.wav"),
     )
     assert result.exit_code == 0, result.output
@@ -128,10 +143,18 @@ def test_every_option_arrives() -> None:
         "timeout": 2.0,
         "upload": "wav",
         "allow_private_urls": True,
+        "channels": 1,
+        "chunking": Chunking(20.0, 3, "none", 2.0),
     }
     assert Client.calls[0] == (
         "http://10.0.0.1/x.wav",
-        {"language": "fr", "task": "translate", "prompt": "Ada", "return_timestamps": "word"},
+        {
+            "language": "fr",
+            "task": "translate",
+            "prompt": "Ada",
+            "return_timestamps": "word",
+            "on_chunk_error": "gap",
+        },
     )
 
 
@@ -182,6 +205,20 @@ def test_choices_are_the_librarys() -> None:
         (["--device", "cpu", "x.wav"], "--backend transformers"),
         (["--dtype", "float32", "x.wav"], "--backend transformers"),
         (["--batch-size", "4", "x.wav"], "--backend transformers"),
+        (["--chunk-length", "0.5", "x.wav"], "--chunk-length must be seconds, 1 or more"),
+        (["--chunk-concurrency", "129", "x.wav"], "--chunk-concurrency"),
+        (["--split", "words", "x.wav"], "words"),
+        (["--stride-length", "2", "x.wav"], "--stride-length goes with --split none"),
+        (["--channels", "left", "x.wav"], "--channels must be mix, split or the number of one"),
+        (["--on-chunk-error", "skip", "x.wav"], "skip"),
+        (["--stream", "x.wav", "y.wav"], "one file, URL or standard input"),
+        (["--stream", "."], "one file, URL or standard input"),
+        (["--stream", "-o", "out", "x.wav"], "--output-dir"),
+        (["--stream", "--journal", "j", "x.wav"], "--journal"),
+        (["--stream", "--cache", "c", "x.wav"], "--cache"),
+        (["--stream", "-f", "json", "x.wav"], "does not write json"),
+        (["--stream", "-f", "txt", "-f", "srt", "x.wav"], "--output-dir"),
+        (["--stream", "--channels", "split", "x.wav"], "--channels"),
         (["--backend", "b", "--dtype", "int8", "x.wav"], "int8"),
         (["--backend", "b", "--batch-size", "0", "x.wav"], "--batch-size"),
         (["--backend", "b", "--batch-size", "all", "x.wav"], "--batch-size"),
@@ -317,6 +354,7 @@ def test_every_option_of_a_batch_arrives(tmp_path: Path) -> None:
             "task": None,
             "prompt": None,
             "return_timestamps": False,
+            "on_chunk_error": "raise",
         }
     ]
 

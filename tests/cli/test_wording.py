@@ -52,6 +52,13 @@ from hfasr.cli.wording import in_shell
         ("device='cuda' is not usable here; use device='cpu'", "--device cuda is not usable here; use --device cpu"),
         ("give another name with journal=", "give another name with --journal"),
         ("max_concurrency must be from 1 to 1024, not 0", "--jobs must be from 1 to 1024, not 0"),
+        (
+            "stride_length_s (2) must be under half of chunk_length_s (3)",
+            "--stride-length (2) must be under half of --chunk-length (3)",
+        ),
+        ('stride_length_s goes with split="none"; other', "--stride-length goes with --split none; other"),
+        ("python -m sounddevice lists the devices", "hfasr listen --list-devices shows them"),
+        ("save it and pass its path, which is read in blocks", "save it in a file and name that"),
         ("call wait_until_ready() first, or raise RetryPolicy(loading_timeout=)", "try again in some minutes"),
     ],
 )
@@ -63,12 +70,15 @@ def test_sentence(library: str, shell: str) -> None:
 def test_every_option_exists() -> None:
     """What the advice names, the command takes; and it stands for an argument of the library."""
     command = typer.main.get_command(app)
-    known = {name for p in command.commands["transcribe"].params for name in p.opts}  # type: ignore[attr-defined]  # a group
+    commands = command.commands.values()  # type: ignore[attr-defined]  # a group
+    known = {name for one in commands for parameter in one.params for name in parameter.opts}
     assert set(wording._OPTIONS.values()) - {wording.KEY_VARIABLE} <= known
     assert set(wording._OPTIONS) <= {
         *inspect.signature(hfasr.ASRClient).parameters,
         *inspect.signature(hfasr.ASRClient.transcribe_many).parameters,
         *hfasr.TranscribeOptions.__annotations__,
+        *inspect.signature(hfasr.Chunking).parameters,
+        *inspect.signature(hfasr.LiveAudio).parameters,
         *("device", "dtype", "batch_size"),  # of the engines
     }
 

@@ -61,12 +61,14 @@ def test_engine_gets_what_was_asked(session: Make, wav: bytes) -> None:
 
 
 def test_too_long_for_an_engine(session: Make, wav: bytes) -> None:
-    """Audio longer than an engine takes goes on to the next route, or is raised."""
-    short = FakeBackend("short", max_duration_s=0.5)
-    with pytest.raises(hfasr.AudioTooLongError):
-        session(backend=short).transcribe(wav)
-    assert session(backend=short, fallback=FakeBackend("long", name="long")).transcribe(wav).text == "long"
-    assert short.calls == []
+    """Audio longer than an engine takes is cut for it, and goes to no other."""
+    short, never = FakeBackend("short", max_duration_s=0.5), FakeBackend("long", name="long")
+    transcript = session(backend=short, fallback=never).transcribe(wav)
+    assert set(transcript.text.split()) == {"short"}
+    lengths = [len(clip.waveform) for call in short.calls for clip in call.batch]
+    assert sum(lengths) == 14_400
+    assert max(lengths) <= 8_000
+    assert never.calls == []
 
 
 def test_engine_by_name(session: Make, wav: bytes) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from collections.abc import Callable
 from urllib.parse import urlencode
 
@@ -14,6 +13,7 @@ import soundfile
 
 from hfasr import Audio, AudioDecodeError, AudioTooLongError, BadRequestError, PayloadTooLargeError
 from hfasr.testing import FakeASRServer, FakeBackend, FakeClock, Reply, ToneSpeech, replies
+from tests.audio.kit import hide_av
 from tests.colours import Session
 from tests.conftest import clip
 
@@ -158,21 +158,21 @@ def test_413_compresses_harder(session: Make, wav: bytes) -> None:
         session(router_url=server.router_url).transcribe(wav)
 
 
-def test_too_long_is_refused_before_sending(session: Make, asr_server: FakeASRServer) -> None:
-    """Audio longer than the route takes is refused without a request; a fallback may take it."""
-    audio = Audio(np.zeros(16_000 * 31, np.float32), 16_000)
-    with pytest.raises(AudioTooLongError, match="30 s"):
-        session(router_url=asr_server.router_url).transcribe(audio)
-    transcript = session(router_url=asr_server.router_url, fallback=FakeBackend("long")).transcribe(audio)
-    assert transcript.text == "long"
-    assert asr_server.requests == []
+def test_too_long_is_cut_before_sending(session: Make, asr_server: FakeASRServer) -> None:
+    """Audio longer than the route takes is never sent whole: it goes there in pieces, and not to a fallback."""
+    never = FakeBackend("long")
+    audio = Audio(ToneSpeech().say_at([(1.0, "red"), (30.5, "boat")], duration=31.0), 16_000)
+    transcript = session(router_url=asr_server.router_url, fallback=never).transcribe(audio)
+    assert transcript.text == "red boat"
+    assert [request.status for request in asr_server.requests] == [200, 200]
+    assert never.calls == []
 
 
 def test_length_that_only_the_server_sees(
     session: Make, asr_server: FakeASRServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the length cannot be read here, the server's complaint becomes an error that names the remedy."""
-    monkeypatch.setitem(sys.modules, "av", None)
+    hide_av(monkeypatch)
     asr_server.script(Reply(400, json={"error": "You have passed more than 3000 mel input features (> 30 seconds)"}))
     wma = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c") + bytes(400)
     with pytest.raises(AudioTooLongError, match=r"hfasr\[av\]"):

@@ -207,3 +207,31 @@ def test_chunks_meet_within_the_overlap() -> None:
     assert (first.start, second.end) == (0.0, 18.0)
     assert (first.text, second.text) == ("a b", "c d e")
     assert first.end == second.start == pytest.approx(8.95)
+
+
+def test_an_error_near_the_edge_does_not_draw_the_seam_to_it() -> None:
+    """Of a word that one side alone has, near the edge of its chunk, the other side is believed: it heard more of it."""
+    words = "ten nine eight seven six five four three two one"
+    stitcher = joined(f"so {words[:-3]} quiz one", f"{words} zero", overlap=5.0)
+    assert stitcher.text == f"so {words} zero"
+    assert stitcher.warnings == ()
+
+
+def test_a_segment_that_a_seam_cuts_is_whole_again() -> None:
+    """Without times of words a segment on a seam has the start of the one hearing and the end of the other."""
+    stitcher = Stitcher(True)
+    stitcher.add(Transcript("a b c d", (Segment(6.0, 10.0, "a b c d"),)), Span(0.0, 10.0, 0.0, 4.0))
+    stitcher.add(Transcript("a b c d e", (Segment(0.0, 5.0, "a b c d e"),)), Span(6.0, 16.0, 4.0, 0.0))
+    stitcher.finish()
+    assert [(s.start, s.end, s.text) for s in stitcher.segments] == [(6.0, 11.0, "a b c d e")]
+
+
+def test_a_seam_is_where_both_begin_a_segment() -> None:
+    """Where a segment ends in both hearings is the seam, rather than inside of one."""
+    stitcher = Stitcher(True)
+    tail = (Segment(5.0, 7.5, "a b c"), Segment(8.0, 10.0, "d e"))
+    head = (Segment(0.0, 2.5, "a b c"), Segment(3.0, 7.0, "d e f g"))
+    stitcher.add(Transcript("a b c d e", tail), Span(0.0, 10.0, 0.0, 5.0))
+    stitcher.add(Transcript("a b c d e f g", head), Span(5.0, 15.0, 5.0, 0.0))
+    stitcher.finish()
+    assert [(s.start, s.end, s.text) for s in stitcher.segments] == [(5.0, 7.5, "a b c"), (8.0, 12.0, "d e f g")]

@@ -51,7 +51,7 @@ def test_row_of_a_transcript() -> None:
         "e": None,
         "l": "en",
         "d": 0.5,
-        "s": [{"start": 0.0, "end": None, "text": "hi", "words": words}],
+        "s": [{"start": 0.0, "end": None, "text": "hi", "words": words, "channel": None, "error": None}],
     }
 
 
@@ -63,7 +63,8 @@ def test_row_of_an_error() -> None:
 def test_types_fit_the_values() -> None:
     """The Arrow types hold what a row has, whole."""
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    made = ALL.row(Transcript("hi", (Segment(0.0, None, "hi", (Word(0.0, 0.5, "hi"),)),), "en", 0.5), None)
+    said, gap = Segment(0.0, None, "hi", (Word(0.0, 0.5, "hi"),), channel=1), Segment(0.5, 1.0, "", error="down")
+    made = ALL.row(Transcript("hi", (said, gap), "en", 0.5), None)
     for name, kind in ALL.types().items():
         assert pa.array([made[name], None], kind).to_pylist() == [made[name], None]
 

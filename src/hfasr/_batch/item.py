@@ -7,6 +7,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from hfasr._core.prepared import UNCUT_S
 from hfasr._long.call import transcribe
 from hfasr._run.order import Settled
 from hfasr.batches import BatchItem
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
     from hfasr._core.config import Config
     from hfasr._core.context import CallContext
     from hfasr._core.io import IO
+    from hfasr._core.room import Room
     from hfasr._core.shared import Shared
     from hfasr.audio import Source
     from hfasr.cache import Cache
     from hfasr.types import AudioInput, TranscribeOptions, Transcript
 
     from .journal import Entry, Journal
-    from .room import Room
     from .settings import Verify
 
 __all__ = ["Job"]
@@ -89,6 +90,8 @@ class Job:
     retry_failed: bool | None
     room: Room | None = None
     """For decoded audio, where an engine here is the first route."""
+    seats: Room | None = None
+    """For chunks that are sent, of all items together; ``None``: each item has its own limit."""
     answered: bool = False
     """Whether any item was transcribed."""
 
@@ -166,6 +169,11 @@ class _ItemMemory:
             cache=job.cache,
         )
 
+    @property
+    def seats(self) -> Room | None:
+        """See `Memory`."""
+        return self._job.seats
+
     def look_up(self, audio: AudioInput) -> Entry | None:
         """Return what the journal has of *audio* by its name, where it goes by that. Blocks."""
         job = self._job
@@ -203,6 +211,7 @@ class _ItemMemory:
         if self._job.room is not None:
             seconds = await call.offload(lambda: source.info().duration)
             seconds = source.size / _BYTES_PER_S if seconds is None else seconds
+            seconds = min(seconds, UNCUT_S)  # what is longer is cut on its way in
             await self._job.room.enter(call.io, seconds)
             self._room_s = seconds
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from hfasr._core.config import HOSTED
 from hfasr._core.local import revision_ahead
+from hfasr._core.room import Room
 from hfasr._core.routes import LocalRoute, plan
 
 from .item import Job
 from .keys import fingerprint
 from .progress import Watcher
-from .room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +70,7 @@ class Opened:
                 verify=settings.verify,
                 retry_failed=settings.retry_failed,
                 room=None if config.backend == HOSTED else Room(MAX_DECODED_S),
+                seats=_seats(config, settings),
             )
         except BaseException:
             self.close()
@@ -91,6 +92,13 @@ class Opened:
         finally:
             if self._own_cache is not None:
                 self._own_cache.close()
+
+
+def _seats(config: Config, settings: BatchSettings) -> Room | None:
+    """Return what lets chunks of all items be sent: no more at once than one of the two settings allows."""
+    if config.backend != HOSTED:
+        return None
+    return Room(max(settings.max_concurrency, config.chunking.max_concurrency))
 
 
 def _revision(config: Config, shared: Shared, options: TranscribeOptions) -> str | None:

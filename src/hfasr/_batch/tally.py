@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from hfasr._core.context import SKIPPED
 from hfasr.batches import BatchItem, Progress
 from hfasr.errors import HfasrError
 
@@ -42,7 +43,8 @@ class Tally:
             attempts = _attempts(item)
             cached = len(attempts) == 1 and attempts[0].route == CACHE_ROUTE
             self._n_cached += cached
-            self._n_retries += max(0, sum(attempt.error != "skipped" for attempt in attempts) - 1)
+            n_failed = sum(attempt.error not in {None, SKIPPED} for attempt in attempts)
+            self._n_retries += n_failed if item.ok else max(0, n_failed - 1)  # after the last one of all nothing came
             duration = None if item.transcript is None else item.transcript.duration
             self._audio_s += duration if isinstance(duration, int | float) else 0.0  # a cache may give anything
         return Progress(

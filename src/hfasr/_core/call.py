@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hfasr._version import __version__
-from hfasr.errors import AudioTooLongError, PayloadTooLargeError
 from hfasr.types import Provenance, TranscribeOptions, Transcript
 
 from .config import HOSTED
@@ -23,12 +22,13 @@ from .options import engine_options, to_ask
 from .routes import HostedRoute, LocalRoute, Route
 
 if TYPE_CHECKING:
-    from hfasr.errors import HfasrError
-
     from .context import CallContext
     from .prepared import PreparedAudio
 
 __all__ = ["transcribe_piece"]
+
+_INLINE_CHARS, _INLINE_SEGMENTS = 20_000, 2_000
+"""Up to here a transcript is looked at on the event loop, in some 20 ms at most: that is more than 10 minutes say."""
 
 
 async def transcribe_piece(
@@ -47,11 +47,8 @@ async def transcribe_piece(
             return await _on_this_machine(call, route, audio, options, window)
         return await _hosted(call, route, audio, options, window)
 
-    def shorter(error: HfasrError) -> float | None:
-        return audio.shorter() if isinstance(error, AudioTooLongError | PayloadTooLargeError) else None
-
-    (transcript, origin), reason = await over_routes(call, routes, take, shorter)
-    transcript = guarded(transcript, duration=audio.duration, is_silent=audio.is_silent)
+    (transcript, origin), reason = await over_routes(call, routes, take, audio.shorter)
+    transcript = await _looked_at(call, transcript, audio)
     origin = replace(
         origin,
         audio_changes=audio.changes,
@@ -60,6 +57,14 @@ async def transcribe_piece(
         hfasr_version=__version__,
     )
     return _complete(replace(transcript, provenance=origin), audio.duration)
+
+
+async def _looked_at(call: CallContext, transcript: Transcript, audio: PreparedAudio) -> Transcript:
+    def look() -> Transcript:
+        return guarded(transcript, duration=audio.duration, is_silent=audio.is_silent)
+
+    large = len(transcript.text) > _INLINE_CHARS or len(transcript.segments) > _INLINE_SEGMENTS
+    return await call.io.offload(look) if large else look()
 
 
 async def _on_this_machine(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .config import Config
     from .io import IO
+    from .room import Room
     from .shared import Shared
 
 __all__ = ["SKIPPED", "CallContext", "logger"]
@@ -48,6 +49,8 @@ class CallContext:
         self.late: HfasrError | None = None  # of an engine that was cut short, which says nothing of its health
         self.started = io.clock.now()
         self.chunk: int | None = None  # which one of long audio this is for
+        self.seats: Room | None = None  # which chunks of this share with those of other calls
+        self.parts: list[CallContext] = []  # that are under way, or failed
         self._deadline = deadline
         self._waited = 0.0
 
@@ -56,6 +59,8 @@ class CallContext:
         made = CallContext(io, config or self.config, self.shared, self._deadline)
         made.started = self.started
         made.chunk = self.chunk if chunk is None else chunk
+        made.seats = self.seats
+        self.parts.append(made)
         return made
 
     # Time
@@ -119,6 +124,10 @@ class CallContext:
         self.attempts.append(attempt)
         logger.debug("%s: %s in %.3f s", route, error or status or "done", attempt.duration)
 
+    def every_attempt(self) -> tuple[Attempt, ...]:
+        """Return the attempts of this call, and then those of its parts."""
+        return (*self.attempts, *(attempt for part in self.parts for attempt in part.every_attempt()))
+
     def record_skip(self, route: str) -> None:
         """Write down that *route* was not tried at all."""
         began = self.io.clock.now() - self.started
@@ -127,7 +136,11 @@ class CallContext:
     def stamp(self, error: HfasrError) -> None:
         """Give *error* the attempts, where it has none yet."""
         if not error.attempts:
-            error.attempts = tuple(self.attempts)
+            error.attempts = self.every_attempt()
+
+    def forget_errors(self) -> None:
+        """Keep only the attempts, now that this part has ended: the traceback of an error holds all of its audio."""
+        self.last_api_error = self.late = None
 
     # What reading audio waits on
 

@@ -139,7 +139,9 @@ def _tells_of_its_health(call: CallContext, error: HfasrError, n_attempts: int) 
     if isinstance(error, BackendError):
         return error is not call.late
     sent = len(call.attempts) > n_attempts  # else no token was found, or decoding took all the time
-    return isinstance(error, APIError) and sent and not isinstance(error, BadRequestError | PayloadTooLargeError)
+    if isinstance(error, PayloadTooLargeError):
+        return call.chunk is not None  # cut as short as it gets
+    return isinstance(error, APIError) and sent and not isinstance(error, BadRequestError)
 
 
 def _is_the_routes(error: AudioError) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hfasr._hosted.dialect import Fix
 from hfasr._hosted.probe import openai_probe, read_probe
-from hfasr.errors import APIError, AudioError
+from hfasr.errors import APIError, AudioError, HfasrError
 
 from .context import logger
 from .exchange import Exchange
@@ -105,14 +105,19 @@ class HostedCall:
         if self._form is None:
             self._form = self._call.shared.learned_form(server, self._ask) or dialect.first_form(self._ask)
             self._tried.add(self._form)
-        limit = dialect.max_duration_s(server.model)
+        limits = (dialect.max_duration_s(server.model), self._call.shared.longest_s(server, self._call.io.clock.now()))
+        limit = min((s for s in limits if s is not None), default=None)
         upload = await self._audio.upload(self._form.upload, dialect.accepts, limit)
         while True:
             response = await self.exchange.send(dialect.build(server, self._ask, self._form, upload), server)
             if 200 <= response.status_code < 300:
                 return Answer(await self._read(dialect, server, response, upload), upload)
             failure = self.exchange.diagnose(response, server, self._audio.duration)
-            upload = await self._mended(dialect, failure, upload, limit)
+            try:
+                upload = await self._mended(dialect, failure, upload, limit)
+            except HfasrError as error:
+                self._learn_length(server, error)
+                raise
             logger.debug("%s: %s; sending it again with %s", server.name, response.status_code, failure.fix)
 
     async def _mended(self, dialect: Dialect, failure: Failure, upload: Upload, limit: float | None) -> Upload:
@@ -136,6 +141,11 @@ class HostedCall:
             self._form = other
             return body
         raise self._final(failure)
+
+    def _learn_length(self, server: Server, error: HfasrError) -> None:
+        longest_s = self._audio.shorter(error)
+        if longest_s is not None:
+            self._call.shared.learn_longest(server, longest_s, self._call.io.clock.now())
 
     def _final(self, failure: Failure) -> Exception:
         # Damaged also for the server after decoding it here: no other route can mend that.

@@ -196,13 +196,20 @@ class AsyncIO:
             return await awaitable
 
     async def collect(self, chunks: AsyncIterable[bytes], sink: Spool, /, *, expires_in: float | None) -> None:
-        import anyio
+        import anyio.lowlevel
 
-        with anyio.fail_after(expires_in):
-            async for chunk in chunks:
-                sink.add(chunk)
-                if sink.due:
-                    await self.finish(sink.flush)  # a generator is not left in the middle, but where it waits
+        try:
+            with anyio.fail_after(expires_in):
+                async for chunk in chunks:
+                    sink.add(chunk)
+                    if sink.due:
+                        await self.finish(sink.flush)
+                        await anyio.lowlevel.checkpoint()  # chunks that never wait would outlast any deadline
+        finally:
+            close = getattr(chunks, "aclose", None)
+            if close is not None:
+                with anyio.CancelScope(shield=True):
+                    await close()
 
     async def within(self, seconds: float | None, work: Coroutine[Any, Any, T]) -> T:
         import anyio

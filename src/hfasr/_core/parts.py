@@ -17,7 +17,19 @@ if TYPE_CHECKING:
 
     from .tokens import Token
 
-__all__ = ["Chunk", "Part", "Place", "Span", "first_places", "from_after", "meet", "one_a_chunk", "placed", "squeeze"]
+__all__ = [
+    "Chunk",
+    "Part",
+    "Place",
+    "Span",
+    "first_places",
+    "from_after",
+    "joined",
+    "meet",
+    "one_a_chunk",
+    "placed",
+    "squeeze",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +137,12 @@ def from_after(parts: Sequence[Part], part: Part, k: int) -> list[Part]:
     if k + 1 == len(part.tokens):
         return later
     return [Part(from_(part.segment, part.tokens, k + 1), part.chunk), *later]
+
+
+def joined(last: Part, first: Part) -> Part:
+    """Return both as one, of the later chunk."""
+    text = join((last.segment.text, first.segment.text))
+    return Part(replace(last.segment, end=first.end, text=text, words=()), first.chunk)
 
 
 def squeeze(earlier: Iterable[Part], later: Iterable[Part], start: float, end: float) -> None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from hfasr.audio import decode, make_upload, passes_through
 from hfasr.audio.source import PathSource
-from hfasr.errors import AudioTooLongError
+from hfasr.errors import AudioTooLongError, PayloadTooLargeError
 
 if TYPE_CHECKING:
     from hfasr._hosted.dialect import UploadStep
     from hfasr.audio import Decoded, Source, Upload, UploadFormat
+    from hfasr.errors import HfasrError
 
     from .context import CallContext
 
@@ -29,6 +30,7 @@ PIECE_S = 120.0
 
 _SAFE_S = 30.0  # what every server was made for: Whisper's window
 _SHORTEST_S = 5.0  # 17 kB of Opus, which no server is known to refuse
+_LEAST_S = 0.01  # an engine that says it takes less is wrong: cutting would never end
 _INLINE_BYTES = 512 * 1024  # hashing this much takes under a millisecond, a thread hop a tenth of one
 _QUICK_HEADERS = {"flac", "mp3", "ogg"}  # read by code of our own; others may import PyAV for it
 
@@ -114,17 +116,30 @@ class PreparedAudio:
         self.is_silent = decoded.is_silent
         return decoded
 
-    def shorter(self) -> float | None:
+    def shorter(self, error: HfasrError) -> float | None:
         """
-        Return the longest piece, in seconds, in which a route may take what it has just found too long.
+        Return the longest piece, in seconds, in which a route may take what it has just refused with *error*.
 
-        ``None``: it cannot be cut any further.
+        ``None``: that is not for its length, or it cannot be cut any further.
         """
+        if not isinstance(error, AudioTooLongError | PayloadTooLargeError):
+            return None
+        if self._longest_s is not None and self._longest_s < _LEAST_S:
+            return None
         longest_s, duration = self._longest_s or PIECE_S, self.duration
-        if self._uploads or self._decoded:  # by all that was known it was short enough
-            refused_s = _SAFE_S if duration is None or duration > 2 * _SAFE_S else duration / 2
+        known = self._longest_s is not None and duration is not None and duration > self._longest_s
+        if (self._uploads or self._decoded) and not known:  # by all that was known it was short enough
+            halves = _SAFE_S if isinstance(error, AudioTooLongError) else 2 * _SAFE_S
+            refused_s = _SAFE_S if duration is None or duration > halves else duration / 2
+            if refused_s < _SHORTEST_S:
+                return None
             longest_s = min(longest_s, refused_s)
-        return longest_s if longest_s >= _SHORTEST_S else None
+        return longest_s
+
+    def forget(self) -> None:
+        """Let go of what was made: it is to be cut, which may take long."""
+        self._uploads.clear()
+        self._decoded.clear()
 
     @property
     def channels(self) -> Literal["mix"] | int:

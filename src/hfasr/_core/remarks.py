@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 __all__ = ["Remarks"]
 
@@ -29,9 +29,9 @@ class Remarks:
         self._chunks = 0
         self._counts: dict[str, int] = {}
         self._unnamed = 0
-        self._repeated: list[float] = []
-        self._missing: list[float] = []
-        self._gaps: list[tuple[float, float]] = []
+        self._repeated = _Places()
+        self._missing = _Places()
+        self._gaps = _Places()
         self._error = ""
 
     def chunk(self, warnings: Iterable[str]) -> None:
@@ -46,23 +46,21 @@ class Remarks:
     def gap(self, start: float, end: float, error: str) -> None:
         """Count one more chunk, of which nothing is known between two times in seconds."""
         self._chunks += 1
-        self._gaps.append((start, end))
+        self._gaps.add(f"{start:.1f} to {end:.1f} s")
         self._error = self._error or error
 
     def seam(self, at: float, doubt: str) -> None:
         """Remember a seam, at a time in seconds, where words may be ``"repeated"`` or ``"missing"``."""
-        (self._repeated if doubt == "repeated" else self._missing).append(at)
+        (self._repeated if doubt == "repeated" else self._missing).add(f"{at:.1f} s")
 
     def lines(self) -> tuple[str, ...]:
         """Return them: chunks that failed first, then the seams, then the chunks' own."""
         lines = []
-        if self._gaps:
-            where = _places([f"{start:.1f} to {end:.1f} s" for start, end in self._gaps])
-            lines.append(f"{self._share(len(self._gaps))} failed and left a gap, {where}: {self._error}")
+        if self._gaps.n:
+            lines.append(f"{self._share(self._gaps.n)} failed and left a gap, {self._gaps}: {self._error}")
         for places, what in ((self._repeated, "repeated"), (self._missing, "missing")):
-            if places:
-                where = _places([f"{at:.1f} s" for at in places])
-                lines.append(f"words may be {what} where chunks meet, at {where}: they heard different words there")
+            if places.n:
+                lines.append(f"words may be {what} where chunks meet, at {places}: they heard different words there")
         for warning, count in self._counts.items():
             lines.append(warning if self._chunks == 1 else f"{warning} (in {self._share(count)})")
         if self._unnamed:
@@ -74,6 +72,18 @@ class Remarks:
         return f"{count} of {self._chunks} chunk{plural}"
 
 
-def _places(places: Sequence[str]) -> str:
-    more = len(places) - MAX_PLACES
-    return ", ".join(places[:MAX_PLACES]) + (f" and {more} more" if more > 0 else "")
+class _Places:
+    """How many, and the first of them: a live stream may have any number."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._first: list[str] = []
+
+    def add(self, place: str) -> None:
+        self.n += 1
+        if self.n <= MAX_PLACES:
+            self._first.append(place)
+
+    def __str__(self) -> str:
+        more = self.n - MAX_PLACES
+        return ", ".join(self._first) + (f" and {more} more" if more > 0 else "")

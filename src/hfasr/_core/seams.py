@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from .align import TIMED, UNTIMED, Pair, align
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .tokens import Token
 
@@ -25,6 +25,7 @@ UNEVEN = 2.0
 """How much faster than its average the speech of a chunk may be in the overlap: up to half of a chunk is silence."""
 
 HALF_WORD = 2.0  # what keeping one counts, in words lost
+INSIDE = 0.4  # and cutting a segment whose words have no times: its new end is estimated
 SPARE_TOKENS = 3  # for words that are cut by the edges, and for what rounds
 TOLERANCE_S = 0.3  # by how much two hearings place a word differently
 TIMED_S = 0.5
@@ -91,7 +92,14 @@ def reach(tokens: Iterable[tuple[Token, float]], start: float, end: float, *, ba
     return count
 
 
-def cut(tail: Sequence[Token], head: Sequence[Token], start: float, end: float) -> Cut:
+def cut(
+    tail: Sequence[Token],
+    head: Sequence[Token],
+    start: float,
+    end: float,
+    *,
+    is_border: Callable[[int, int], bool] = lambda _tail, _head: True,
+) -> Cut:
     """
     Say where to go over from *tail* to *head*.
 
@@ -107,6 +115,8 @@ def cut(tail: Sequence[Token], head: Sequence[Token], start: float, end: float) 
         start: Of the overlap, seconds.
 
         end: Of the overlap, seconds.
+
+        is_border: Whether so many of the tail and of the head end with a segment on both sides.
     """
     if not tail or not head:
         return Cut(len(tail), 0)
@@ -124,7 +134,7 @@ def cut(tail: Sequence[Token], head: Sequence[Token], start: float, end: float) 
     pairs = [Pair(low + i, lower + j, alike) for i, j, alike in pairs] if agreed else []
     if window.timed:
         pairs = _with_same_time(pairs, tail, head, window)
-    kept, dropped, lost = _at_best(pairs, tail, head, window)
+    kept, dropped, lost = _at_best(pairs, tail, head, window, is_border)
     return Cut(kept, dropped, None if agreed or not lost else "missing")
 
 
@@ -137,7 +147,11 @@ def _around(tokens: Sequence[Token], middle: float) -> tuple[int, int]:
 
 
 def _at_best(
-    pairs: Sequence[Pair], tail: Sequence[Token], head: Sequence[Token], window: _Window
+    pairs: Sequence[Pair],
+    tail: Sequence[Token],
+    head: Sequence[Token],
+    window: _Window,
+    is_border: Callable[[int, int], bool],
 ) -> tuple[int, int, bool]:
     columns = list(_columns(pairs, tail, head, in_time=window.timed))
     paired = [at for at, (i, j) in enumerate(columns) if i is not None and j is not None]
@@ -151,17 +165,19 @@ def _at_best(
         if j == 0 and tail[i].normal.endswith(head[j].normal):
             half_of_head = at
 
-    def weight(at: int, token: Token, edge: float) -> float:
+    def weight(at: int, token: Token, edge: float, n_to_edge: int) -> float:
         """Return what the loss of a word counts that one side alone has: at its own edge it may be an error."""
-        if paired and paired[0] < at < paired[-1]:
-            return 1.0
-        return min(1.0, abs(token.middle - edge) / window.half) if window.timed else 0.0
+        inside = bool(paired) and paired[0] < at < paired[-1]
+        if not window.timed:
+            return min(1.0, 2 * n_to_edge / (paired[-1] - paired[0])) if inside else 0.0
+        return 1.0 if inside else min(1.0, abs(token.middle - edge) / window.half)
 
     lost_tail = [
-        0.0 if i is None or j is not None else weight(at, tail[i], window.end) for at, (i, j) in enumerate(columns)
+        0.0 if i is None or j is not None else weight(at, tail[i], window.end, len(tail) - 1 - i)
+        for at, (i, j) in enumerate(columns)
     ]
     lost_head = [
-        0.0 if j is None or i is not None else weight(at, head[j], window.start) for at, (i, j) in enumerate(columns)
+        0.0 if j is None or i is not None else weight(at, head[j], window.start, j) for at, (i, j) in enumerate(columns)
     ]
     times = [_time(i, j, tail, head) for i, j in columns]
     kept = list(accumulate((i is not None for i, _ in columns), initial=0))
@@ -178,6 +194,7 @@ def _at_best(
         else:
             after, since = len(tail) - kept[at], dropped[at]
             offset = abs(since - after) / max(since + after, 1)
+            offset += 0.0 if is_border(kept[at], dropped[at]) else INSIDE
         cut_short = (half_of_tail is not None and at > half_of_tail) + (half_of_head is not None and at <= half_of_head)
         return offset + lost_after[at] + lost_before[at] + HALF_WORD * cut_short
 

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["Shared"]
 
 _MAX_LEARNED = 512
+_REFUSED_S = 600.0
+"""
+How long a length that was refused is not sent again, seconds: a refusal may have been a slip, or a limit that was
+raised since, and to find out costs one upload.
+"""
 
 
 class Shared:
@@ -36,6 +41,7 @@ class Shared:
         self.breaker = Breaker()
         self.gatherer: Gatherer[LocalAnswer] = Gatherer()
         self._forms: dict[tuple[str, str | None, str], Form] = {}
+        self._longest: dict[tuple[str, str | None], tuple[float, float]] = {}  # seconds, and until when
         self._engines: dict[tuple[str | None, ...], Backend] = {}
         self._closed = False
         self._lock = threading.Lock()
@@ -49,6 +55,19 @@ class Shared:
         if len(self._forms) >= _MAX_LEARNED:
             self._forms.clear()
         self._forms[_lesson(server, ask)] = form
+
+    def longest_s(self, server: Server, now: float) -> float | None:
+        """Return the longest audio, seconds, that *server* may take after what it has refused; ``None``: any."""
+        seconds, until = self._longest.get((server.url, server.model), (None, now))
+        return seconds if now < until else None
+
+    def learn_longest(self, server: Server, seconds: float, now: float) -> None:
+        """Remember for a while that *server* has refused longer audio than *seconds*, so that no more of it is sent."""
+        if len(self._longest) >= _MAX_LEARNED:
+            self._longest.clear()
+        known = self.longest_s(server, now)
+        shortest = seconds if known is None else min(seconds, known)
+        self._longest[server.url, server.model] = shortest, now + _REFUSED_S
 
     def find_token(self) -> str | None:
         """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hfasr.types import Segment
 
-from .parts import Chunk, Part, Span, first_places, from_after, meet, one_a_chunk, placed, squeeze
+from .parts import Chunk, Part, Span, first_places, from_after, joined, meet, one_a_chunk, placed, squeeze
 from .remarks import Remarks
 from .seams import cut, reach
 from .tokens import before, fit, join
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Span", "Stitcher"]
 
 MIN_OVERLAP_S = 1e-3  # what is less comes of rounding
+MAX_JOINED_S = 30.0  # Whisper's window: no segment is longer by itself
 
 
 class Stitcher:
@@ -157,7 +158,13 @@ class Stitcher:
         tail, head = self._open(start, end), first_places(parts, start, end)
         if end < self._heard_until - MIN_OVERLAP_S and tail:  # the chunk ends inside another
             return []
-        where = cut([part.tokens[k] for part, k in tail], [part.tokens[k] for part, k in head], start, end)
+        where = cut(
+            [part.tokens[k] for part, k in tail],
+            [part.tokens[k] for part, k in head],
+            start,
+            end,
+            is_border=lambda kept, dropped: not self._timestamps or (_begins(tail, kept) and _begins(head, dropped)),
+        )
         if where.doubt:
             self._remarks.seam((start + end) / 2, where.doubt)
         if where.tail < len(tail):
@@ -168,8 +175,17 @@ class Stitcher:
         if tail and head and where.doubt == "repeated":
             squeeze(spoken, parts, start, end)
         if spoken and parts:
+            inside = not (_begins(tail, where.tail) and _begins(head, where.head))
+            if inside and not where.doubt and self._timestamps is True and self._can_join(spoken[-1], parts[0]):
+                self._pending.pop()
+                return [joined(spoken[-1], parts[0]), *parts[1:]]
             meet(spoken[-1], parts[0], start, end)
         return parts
+
+    def _can_join(self, last: Part, first: Part) -> bool:
+        """Whether both are halves of one segment that the seam has cut; nobody has said where in it the seam is."""
+        timed = last.segment.words and first.segment.words
+        return self._pending[-1] is last and not timed and first.end - last.segment.start <= MAX_JOINED_S
 
     def _open(self, start: float, end: float) -> list[Place]:
         """Return the pending tokens, in order, that can lie in the overlap."""
@@ -217,6 +233,11 @@ class Stitcher:
             if not self._keeps:
                 del self._done[:-1]
             yield fitted
+
+
+def _begins(places: Sequence[Place], index: int) -> bool:
+    """Whether a segment begins with the token at *index*, or none is left."""
+    return index == len(places) or places[index][1] == 0
 
 
 def _letters(texts: Iterable[str]) -> str:

@@ -22,6 +22,7 @@ from .pieces import of_any_length
 if TYPE_CHECKING:
     from hfasr._core.config import Config
     from hfasr._core.io import IO
+    from hfasr._core.room import Room
     from hfasr._core.shared import Shared
     from hfasr.audio import Source
     from hfasr.types import AudioInput, Provenance, TranscribeOptions, Transcript
@@ -47,6 +48,11 @@ class Memory(Protocol):
         """What keeps the pieces of long audio, until it is whole."""
         ...
 
+    @property
+    def seats(self) -> Room | None:
+        """What the pieces of all calls with this memory take a seat in while they are in work, one each."""
+        ...
+
 
 async def transcribe(
     io: IO,
@@ -62,6 +68,7 @@ async def transcribe(
     routes = plan(config, options.get("model"))
     call = CallContext(io, config, shared, options.get("deadline") or config.deadline)
     pieces = None if memory is None else memory.pieces
+    call.seats = None if memory is None else memory.seats
     try:
         source = await load(
             audio,

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hfasr._run.order import Settled
+from hfasr.errors import AllRoutesFailedError, APIError, AudioError, BackendError, HfasrError
 from hfasr.types import Segment, Transcript
 
-from .merged import Merged
-from .pieces import of_any_length
+from .merged import Merged, unasked
+from .pieces import of_any_length, placed
 from .work import WorkOrder, each
 
 if TYPE_CHECKING:
@@ -26,8 +27,11 @@ __all__ = ["by_channel"]
 
 @dataclass(frozen=True, slots=True)
 class _Channel:
+    """Exactly one of *transcript* and *error* is set."""
+
     number: int
-    transcript: Transcript
+    transcript: Transcript | None
+    error: HfasrError | None
     attempts: tuple[Attempt, ...]
 
 
@@ -44,16 +48,25 @@ async def by_channel(
     Segments are asked for in any case: without times nobody could tell who spoke when.
 
     Raises:
-        HfasrError: A channel failed.
+        HfasrError: A channel failed; with ``on_chunk_error="gap"`` only where all did.
     """
     n_channels = await call.offload(lambda: _n_channels(source))
     timed: TranscribeOptions = {**options, "return_timestamps": options.get("return_timestamps") or True}
-    job = _ChannelJob(call, routes=routes, source=source, options=timed, memory=memory, n_channels=n_channels)
-    order = WorkOrder(call.io, range(n_channels), job, n_workers=n_channels, what="transcription")
+    at_once = min(n_channels, call.config.chunking.max_concurrency)
+    job = _ChannelJob(call, routes=routes, source=source, options=timed, memory=memory, at_once=at_once)
+    order = WorkOrder(call.io, range(n_channels), job, n_workers=at_once, what="transcription")
     channels: list[_Channel] = []
-    await each(order, channels.append)
+    try:
+        await each(order, channels.append)
+        failed = [channel.error for channel in channels if channel.error is not None]
+        if len(failed) == len(channels):
+            raise placed(failed[0], f"channel {channels[0].number}", ())
+    except HfasrError as error:
+        error.attempts = call.every_attempt()
+        raise
     call.attempts += [attempt for channel in channels for attempt in channel.attempts]
-    return _interleaved(channels, routes[0].name)
+    call.parts.clear()
+    return _interleaved(channels, Merged(unasked(routes[0]), what="channels"))
 
 
 def _n_channels(source: Source) -> int:
@@ -72,48 +85,58 @@ class _ChannelJob:
         source: Source,
         options: TranscribeOptions,
         memory: PieceMemory | None,
-        n_channels: int,
+        at_once: int,
     ) -> None:
         self._call = call
         self._routes = routes
         self._source = source
         self._options = options
         self._memory = memory
+        self._keeps_going = options.get("on_chunk_error") == "gap"
         chunking = call.config.chunking
-        shared = replace(chunking, max_concurrency=max(1, chunking.max_concurrency // n_channels))
+        shared = replace(chunking, max_concurrency=chunking.max_concurrency // at_once)
         self._config = replace(call.config, chunking=shared)
 
     async def settle(self, io: IO, _index: int, number: int, /) -> Settled[_Channel]:
         part = self._call.part(io, config=replace(self._config, channels=number))
-        transcript = await of_any_length(part, self._routes, self._source, self._options, self._memory)
-        return Settled(_Channel(number, transcript, tuple(part.attempts)), None)
+        try:
+            transcript = await of_any_length(part, self._routes, self._source, self._options, self._memory)
+        except (APIError, BackendError, AudioError, AllRoutesFailedError) as error:
+            attempts = part.every_attempt()
+            if not self._keeps_going:
+                raise placed(error, f"channel {number}", attempts) from error.__cause__
+            return Settled(_Channel(number, None, error, attempts), None)
+        return Settled(_Channel(number, transcript, None, tuple(part.attempts)), None)
 
 
-def _interleaved(channels: list[_Channel], backend: str) -> Transcript:
-    merged = Merged(backend)
+def _interleaved(channels: list[_Channel], merged: Merged) -> Transcript:
+    answers = [channel.transcript for channel in channels if channel.transcript is not None]
+    duration = answers[0].duration
     segments: list[Segment] = []
     warnings: dict[str, None] = {}
-    n_chunks = 0
     for channel in channels:
-        transcript = channel.transcript
+        number, transcript = channel.number, channel.transcript
         merged.add(transcript, channel.attempts)
-        segments += (replace(segment, channel=channel.number) for segment in _segments(transcript))
-        warnings.update(dict.fromkeys(f"channel {channel.number}: {warning}" for warning in transcript.warnings))
-        n_chunks += transcript.provenance.chunks if transcript.provenance is not None else 0
+        if transcript is None:
+            error = f"{type(channel.error).__name__}: {channel.error}"
+            segments.append(Segment(0.0, duration, "", channel=number, error=error))
+            warnings[f"channel {number} failed and left a gap: {error}"] = None
+            continue
+        segments += (replace(segment, channel=number) for segment in _segments(transcript))
+        warnings.update(dict.fromkeys(f"channel {number}: {warning}" for warning in transcript.warnings))
     segments.sort(key=lambda segment: (segment.start, segment.channel))
-    first = channels[0].transcript
-    languages = {channel.transcript.language for channel in channels if channel.transcript.text}
-    origin = first.provenance
-    sha256 = None if origin is None else origin.audio_sha256
-    provenance = merged.provenance(sha256=sha256, duration=first.duration, changes=())
+    languages = {transcript.language for transcript in answers if transcript.text}
+    origins = [transcript.provenance for transcript in answers if transcript.provenance is not None]
+    sha256 = next((origin.audio_sha256 for origin in origins), None)
+    provenance = merged.provenance(sha256=sha256, duration=duration, changes=())
     return Transcript(
         " ".join(segment.text for segment in segments if segment.text),
         segments=tuple(segments),
         language=languages.pop() if len(languages) == 1 else None,
-        duration=first.duration,
-        provenance=replace(provenance, chunks=n_chunks),
+        duration=duration,
+        provenance=replace(provenance, chunks=sum(origin.chunks for origin in origins)),
         warnings=(*warnings, *merged.warnings),
-        raw=tuple(channel.transcript.raw for channel in channels),
+        raw=tuple(transcript.raw for transcript in answers),
     )
 
 

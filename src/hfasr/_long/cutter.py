@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Literal
+
+from hfasr.errors import BatchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,6 +65,7 @@ class Cutter:
         self._chunking = chunking
         self._longest_s = longest_s
         self._check = check
+        self._stopped = threading.Event()
         self.reached_s = 0.0
         """Up to where pieces were given out, seconds."""
         self.duration: float | None = None
@@ -77,9 +81,18 @@ class Cutter:
             sampling_rate=self._sampling_rate,
             channels=self._channels,
             cutting=cutting_of(self._chunking, self._longest_s),
-            check=self._check,
+            check=self._go_on,
         ) as pieces:
             for piece in pieces:
                 self.reached_s = piece.end
                 yield piece
             self.duration, self.changes = pieces.duration, pieces.changes
+
+    def stop(self) -> None:
+        """Read no more than the block that is being read. From any thread."""
+        self._stopped.set()
+
+    def _go_on(self) -> None:
+        if self._stopped.is_set():
+            raise BatchError("the transcription was closed before the end of the audio; run it again")
+        self._check()

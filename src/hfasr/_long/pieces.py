@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,12 @@ from hfasr.errors import (
     BackendError,
     HfasrError,
     UnsupportedAudioError,
+    clean,
 )
 from hfasr.types import Transcript
 
 from .cutter import Cutter
-from .merged import Merged
+from .merged import Merged, unasked
 from .work import WorkOrder, each, one_by_one
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     from .memory import PieceMemory
 
-__all__ = ["PieceJob", "PieceResult", "of_any_length"]
+__all__ = ["PieceJob", "PieceResult", "of_any_length", "placed"]
 
 _WHOLE_S = 30.0  # what *max_concurrency* pieces are counted in: longer ones are fewer at once, by default
 
@@ -88,6 +90,10 @@ async def of_any_length(
         return await transcribe_piece(call, routes, audio, options)
     except TakesLessError as error:
         less = error
+    audio.forget()
+    for refusal in (less, less.__cause__):
+        if refusal is not None:
+            refusal.__traceback__ = None  # it holds what was refused, too
     try:
         whole = _Whole(call, source=source, audio=audio, less=less, options=options, memory=memory)
         return await whole.transcribe(is_piece=is_piece)
@@ -127,21 +133,36 @@ class PieceJob:
         try:
             transcript = await self._transcribe(part, piece.source)
         except (APIError, BackendError, AudioError, AllRoutesFailedError) as error:
+            attempts = part.every_attempt()
             part.stamp(error)
             if not self._keeps_going:
-                raise _placed(error, span) from error.__cause__
-            return Settled(PieceResult(span, None, error, tuple(part.attempts), io.clock.now()), None)
+                if self._call.chunk is not None:  # cut again: whoever cut it first says where it is
+                    raise
+                raise placed(error, f"from {span.start:.1f} to {span.end:.1f} s", attempts) from error.__cause__
+            return Settled(PieceResult(span, None, error, attempts, io.clock.now()), None)
+        finally:
+            part.forget_errors()
         return Settled(PieceResult(span, transcript, None, tuple(part.attempts), io.clock.now()), None)
 
     async def _transcribe(self, part: CallContext, source: Source) -> Transcript:
         known = None if self._memory is None else await self._memory.recall(part, source)
         if known is not None:
             return known
-        options: TranscribeOptions = {**self._options, "on_chunk_error": "raise"}
-        transcript = await of_any_length(part, self._routes, source, options, is_piece=True)
+        transcript = await self._seated(part, source)
         if self._memory is not None:
             await self._memory.keep(part, source, transcript)
         return transcript
+
+    async def _seated(self, part: CallContext, source: Source) -> Transcript:
+        options: TranscribeOptions = {**self._options, "on_chunk_error": "raise"}
+        seats, part.seats = part.seats, None  # what it may be cut into again has its seat
+        if seats is None:
+            return await of_any_length(part, self._routes, source, options, is_piece=True)
+        await seats.enter(part.io, 1)
+        try:
+            return await of_any_length(part, self._routes, source, options, is_piece=True)
+        finally:
+            seats.leave(1)
 
 
 class _Whole:
@@ -166,7 +187,7 @@ class _Whole:
         self._job = PieceJob(call, less.routes, options, memory)
         self._longest_s = less.longest_s
         self._stitcher = Stitcher(options.get("return_timestamps", False))
-        self._merged = Merged(less.routes[0].name, call.attempts, less.reason)
+        self._merged = Merged(unasked(less.routes[0]), call.attempts, less.reason)
         self._raws: list[object] = []
         self._first_error: HfasrError | None = None
         self._n_answered = 0
@@ -182,16 +203,20 @@ class _Whole:
                 await each(self._order(cutter), self._take)
         except AudioDecodeError as error:
             if not (self._keeps_going and self._n_answered):
+                error.attempts = call.every_attempt()
                 raise
             self._leave_rest(error, cutter)
         except HfasrError as error:
-            error.attempts = (*self._merged.attempts, *error.attempts)
+            error.attempts = call.every_attempt()
             raise
+        finally:
+            cutter.stop()  # it may be far from the next piece
         if self._first_error is not None and not self._n_answered:
             self._first_error.attempts = tuple(self._merged.attempts)
             raise self._first_error
         self._stitcher.finish()
         call.attempts[:] = self._merged.attempts
+        call.parts.clear()
         return self._joined(sha256, cutter)
 
     def _cutter(self, *, is_piece: bool) -> Cutter:
@@ -222,7 +247,7 @@ class _Whole:
             self._first_error = self._first_error or result.error
             self._stitcher.add_gap(result.span, f"{type(result.error).__name__}: {result.error}")
             return
-        self._n_answered += 1
+        self._n_answered += result.transcript.provenance is not None  # else it was silent
         self._raws.append(result.transcript.raw)
         self._stitcher.add(result.transcript, result.span)
 
@@ -236,19 +261,25 @@ class _Whole:
         stitcher, merged = self._stitcher, self._merged
         duration = cutter.duration if cutter.duration is not None else self._source.info().duration
         self._audio.duration = duration
-        changes = (*cutter.changes, f"cut into {merged.n_pieces} chunks")
+        how = f"cut into {merged.n_pieces} chunks" if self._call.chunk is None else "chunks cut again"
+        changes = (*cutter.changes, how)
         return Transcript(
             stitcher.text,
             segments=stitcher.segments,
             language=stitcher.language,
             duration=duration,
             provenance=merged.provenance(sha256=sha256, duration=duration, changes=changes),
-            warnings=(*stitcher.warnings, *merged.warnings),
+            warnings=(*stitcher.warnings, *merged.silence, *merged.warnings)
+            if self._call.chunk is None
+            else stitcher.warnings,
             raw=tuple(self._raws),
         )
 
 
-def _placed(error: HfasrError, span: Span) -> HfasrError:
-    """Say in *error* which part of the audio it is about."""
-    error.args = (f"from {span.start:.1f} to {span.end:.1f} s: {error}"[:500], *error.args[1:])
-    return error
+def placed(error: HfasrError, where: str, attempts: tuple[Attempt, ...]) -> HfasrError:
+    """Return *error* with *where* it came about; an engine may raise the same one for another part."""
+    again = copy.copy(error)
+    again.args = (clean(f"{where}: {error}"), *error.args[1:])
+    again.attempts = attempts
+    again.__cause__ = error.__cause__
+    return again

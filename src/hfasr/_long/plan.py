@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -9,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 from hfasr._core.context import CallContext
 from hfasr._core.io import BlockingIO
 from hfasr._core.prepared import SAMPLING_RATE_HZ
-from hfasr._core.routes import plan
+from hfasr._core.routes import HostedRoute, plan
+from hfasr._core.stitch import Span
 from hfasr._run.order import Settled
 from hfasr.audio import load
+from hfasr.errors import HfasrError
 from hfasr.live import LiveAudio
 
 from .cutter import Cutter, cutting_of
-from .pieces import PieceJob, PieceResult
-from .told import Told
+from .merged import unasked
+from .pieces import PieceJob
+from .told import Told, Turn
 from .work import WorkOrder
 
 if TYPE_CHECKING:
@@ -26,7 +30,11 @@ if TYPE_CHECKING:
     from hfasr._core.shared import Shared
     from hfasr.audio import Source
     from hfasr.audio.live_phrases import Phrase
+    from hfasr.audio.pieces import Piece
+    from hfasr.errors import AudioDecodeError
     from hfasr.types import AudioInput, TranscribeOptions
+
+    from .pieces import PieceResult
 
 __all__ = ["Planned", "StreamAsk"]
 
@@ -45,6 +53,11 @@ class StreamAsk:
     options: TranscribeOptions
     check_open: Callable[[], None]
 
+    def __post_init__(self) -> None:
+        live = self.audio
+        if isinstance(live, LiveAudio) and isinstance(live.blocks, AsyncIterable) and isinstance(self.io, BlockingIO):
+            raise TypeError("an async iterable of live audio needs AsyncASRClient; or give an ordinary iterable")
+
     async def planned(self) -> Planned:
         """
         Open what is to be transcribed.
@@ -54,6 +67,7 @@ class StreamAsk:
         """
         routes = plan(self.config, self.options.get("model"))
         if isinstance(self.audio, LiveAudio):
+            await self.io.offload(lambda: self._get_ready(routes[0]))
             return self._live(self.audio, routes)
         call = self._call()
         source = await load(
@@ -65,6 +79,16 @@ class StreamAsk:
         )
         return self._of_source(call, source, routes)
 
+    def _get_ready(self, route: Route) -> None:
+        """Import and look up now what the first phrase would wait for, which is half a second."""
+        if isinstance(route, HostedRoute):
+            import hfasr._core.pool
+            import hfasr.audio.encoding  # noqa: F401  # both take their time
+
+            if route.finds_token:
+                with contextlib.suppress(HfasrError):  # raised by the first request
+                    self.shared.find_token()
+
     def _call(self) -> CallContext:
         deadline = self.options.get("deadline") or self.config.deadline
         return CallContext(self.io, self.config, self.shared, deadline)
@@ -74,9 +98,9 @@ class StreamAsk:
         return self.config.chunking.chunk_length_s or _CHUNK_S
 
     def _told(self, routes: tuple[Route, ...], *, is_live: bool) -> Told:
-        return Told(self.options.get("return_timestamps", False), backend=routes[0].name, is_live=is_live)
+        return Told(self.options.get("return_timestamps", False), nobody=unasked(routes[0]), is_live=is_live)
 
-    def _order(self, inputs: Any, job: Any) -> WorkOrder[Any, PieceResult]:
+    def _order(self, inputs: Any, job: Any) -> WorkOrder[Any, Turn]:
         n_workers = self.config.chunking.max_concurrency
         return WorkOrder(self.io, inputs, job, n_workers=n_workers, what="transcription", check_open=self.check_open)
 
@@ -91,43 +115,100 @@ class StreamAsk:
             longest_s=self._longest_s,
             check=call.check,
         )
-        job = PieceJob(call, routes, self.options, None)
-        return Planned(self._order(cutter, job), self._told(routes, is_live=False), cutter, source)
+        job = _ChunkJob(PieceJob(call, routes, self.options, None))
+        keeps_going = self.options.get("on_chunk_error") == "gap"
+        return Planned(self._order(cutter, job), self._told(routes, is_live=False), call, cutter, source, keeps_going)
 
     def _live(self, live: LiveAudio, routes: tuple[Route, ...]) -> Planned:
         from hfasr.audio.live_sources import phrases_of
 
-        if isinstance(live.blocks, AsyncIterable) and isinstance(self.io, BlockingIO):
-            raise TypeError("an async iterable of live audio needs AsyncASRClient; or give an ordinary iterable")
         phrases = phrases_of(
             live,
             sampling_rate=SAMPLING_RATE_HZ,
             cutting=cutting_of(self.config.chunking, self._longest_s),
             clock=self.io.clock.now,
+            pick=None if isinstance(self.config.channels, str) else self.config.channels,
         )
         job = _PhraseJob(self, routes)
-        return Planned(self._order(phrases, job), self._told(routes, is_live=True), None, None)
+        return Planned(self._order(phrases, job), self._told(routes, is_live=True), self._call(), None, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
     """What is to be run, and what takes its results."""
 
-    order: WorkOrder[Any, PieceResult]
+    order: WorkOrder[Any, Turn]
     told: Told
+    call: CallContext
     cutter: Cutter | None
     """Of audio that has an end."""
     source: Source | None
+    keeps_going: bool = False
+    """Whether a gap may be left."""
+
+    def leave_rest(self, error: AudioDecodeError) -> None:
+        """
+        Leave a gap up to the end of audio that is damaged on the way, as `transcribe` does.
+
+        Raises:
+            AudioDecodeError: It may not be left, or nothing was read before it.
+        """
+        if self.cutter is None or self.source is None or not self.keeps_going:
+            raise error
+        began, end = self.cutter.reached_s, self.source.info().duration
+        self.told.leave_rest(error, Span(began, began if end is None else max(began, end)))
+
+    async def finish(self) -> None:
+        """Take the end."""
+        sha256 = None
+        if self.source is not None:
+            with contextlib.suppress(HfasrError):  # the file is gone by now, or no time is left: never mind
+                sha256 = await self.call.offload(self.source.sha256)
+        self.told.finish(self.cutter, sha256=sha256)
 
 
-class _PhraseJob:
+class _Job:
+    """
+    Gives what came of each piece its turn, the error that ends the stream as well: what comes before it counts.
+
+    What comes after it is not begun.
+    """
+
+    def __init__(self) -> None:
+        self._failed_at: int | None = None
+
+    async def settle(self, io: IO, index: int, given: Any, /) -> Settled[Turn]:
+        if self._failed_at is not None and index > self._failed_at:
+            return Settled(Turn(index, None), None)
+        try:
+            return Settled(Turn(index, await self._result(io, index, given)), None)
+        except Exception as error:  # noqa: BLE001  # raised to the caller
+            self._failed_at = index if self._failed_at is None else min(index, self._failed_at)
+            return Settled(Turn(index, error), None)
+
+    async def _result(self, io: IO, index: int, given: Any) -> PieceResult:
+        raise NotImplementedError
+
+
+class _ChunkJob(_Job):
+    """Transcribes chunks of audio that has an end, in one call."""
+
+    def __init__(self, job: PieceJob) -> None:
+        super().__init__()
+        self._pieces = job
+
+    async def _result(self, io: IO, index: int, given: Piece) -> PieceResult:
+        return (await self._pieces.settle(io, index, given)).item
+
+
+class _PhraseJob(_Job):
     """Transcribes phrases of live audio, each with a deadline and a log of its own."""
 
     def __init__(self, ask: StreamAsk, routes: tuple[Route, ...]) -> None:
+        super().__init__()
         self._ask = ask
         self._routes = routes
 
-    async def settle(self, io: IO, index: int, phrase: Phrase, /) -> Settled[PieceResult]:
+    async def _result(self, io: IO, index: int, given: Phrase) -> PieceResult:
         job = PieceJob(self._ask._call(), self._routes, self._ask.options, None)  # noqa: SLF001  # one of us
-        settled = await job.settle(io, index, phrase.piece)
-        return Settled(replace(settled.item, spoken_at=phrase.spoken_at), None)
+        return replace((await job.settle(io, index, given.piece)).item, spoken_at=given.spoken_at)

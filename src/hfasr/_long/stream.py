@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn, Self
 
+from hfasr._core.cancel import Cancelled
 from hfasr._core.io import run_sync
+from hfasr.errors import AudioDecodeError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -13,8 +19,8 @@ if TYPE_CHECKING:
     from hfasr._run.blocking import Runner
     from hfasr.types import Segment, Transcript
 
-    from .pieces import PieceResult
     from .plan import Planned, StreamAsk
+    from .told import Told, Turn
 
 __all__ = ["AsyncTranscriptStream", "TranscriptStream"]
 
@@ -24,35 +30,46 @@ class _Stream:
 
     def __init__(self, ask: StreamAsk) -> None:
         self._ask = ask
-        self._planned: Planned | None = None
+        self._told: Told | None = None
         self._closed = False
+        self._busy = threading.Lock()
+        self._stop: Callable[[], object] = _nothing
 
-    def _stop(self) -> None:
-        """Begin nothing more; a microphone that somebody waits for stops as well."""
-        self._closed = True
-        stop = None if self._planned is None else getattr(self._planned.order.inputs, "stop", None)
-        if callable(stop):
-            stop()
+    @contextmanager
+    def _alone(self, others: str) -> Iterator[None]:
+        """See that nobody else waits for a segment."""
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError(f"this transcription is already being iterated over in another {others}")
+        try:
+            yield
+        finally:
+            self._busy.release()
+
+    def _begin(self, planned: Planned) -> None:
+        self._told = planned.told
+        stop = getattr(planned.order.inputs, "stop", None)
+        if callable(stop):  # it may be waited for, such as a microphone; let it stop also where this is forgotten
+            self._stop = weakref.finalize(self, stop)
 
     @property
     def duration(self) -> float:
         """Seconds of audio that have been dealt with so far."""
-        return 0.0 if self._planned is None else self._planned.told.duration
+        return 0.0 if self._told is None else self._told.duration
 
     @property
     def delay(self) -> float | None:
         """Seconds from the end of the last phrase until its text was there; of live audio alone."""
-        return None if self._planned is None else self._planned.told.delay
+        return None if self._told is None else self._told.delay
 
     @property
     def max_delay(self) -> float | None:
         """The largest `delay` so far."""
-        return None if self._planned is None else self._planned.told.max_delay
+        return None if self._told is None else self._told.max_delay
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What could not be done, and what was repaired, so far."""
-        return () if self._planned is None else self._planned.told.warnings
+        return () if self._told is None else self._told.warnings
 
     @property
     def transcript(self) -> Transcript:
@@ -62,12 +79,16 @@ class _Stream:
         Raises:
             ValueError: The end has not been reached, or it is live audio, of which nothing is kept.
         """
-        planned = self._planned
-        if planned is None or not planned.told.is_complete:
+        if self._told is None:
             raise ValueError("the stream has not ended; read its segments first")
-        if planned.cutter is None or planned.source is None:
-            raise ValueError("nothing is kept of live audio, which may go on for ever; keep its segments yourself")
-        return planned.told.transcript(planned.cutter, planned.source.sha256())
+        return self._told.transcript()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a stream cannot be pickled or copied: it holds threads and connections; use its segments")
+
+
+def _nothing() -> None:
+    """Other inputs need no stop."""
 
 
 class TranscriptStream(_Stream):
@@ -75,41 +96,64 @@ class TranscriptStream(_Stream):
     Segments of one input, in order, each as soon as it is done; an iterator and a context manager.
 
     Nothing begins before the first is asked for. Leave it half-way with ``break`` in a ``with`` block, or call
-    `close`: what is under way is cut off, and no thread is left.
+    `close`: what is under way is cut off, and no thread is left. After an error it is closed.
     """
 
-    _runner: Runner[PieceResult] | None = None
+    _planned: Planned | None = None
+    _runner: Runner[Turn] | None = None
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Segment:
+        with self._alone("thread"):
+            try:
+                segment = self._next()
+            except BaseException:
+                self.close()
+                raise
+            if segment is None:
+                self.close()
+                raise StopIteration
+            return segment
+
+    def _next(self) -> Segment | None:
+        if self._told is None and not self._closed:
+            self._open(run_sync(self._ask.planned()))
+        told = self._told
+        while told is not None and not self._closed:
+            segment = told.pop()
+            if segment is not None or told.is_complete:
+                return segment
+            runner, planned = self._runner, self._planned
+            if runner is None or planned is None:  # closed in another thread
+                break
+            try:
+                turn = next(runner, None)
+            except AudioDecodeError as error:
+                planned.leave_rest(error)
+                turn = None
+            if turn is None:
+                run_sync(planned.finish())
+            else:
+                told.take(turn)
+        return None
+
+    def _open(self, planned: Planned) -> None:
         from hfasr._run.blocking import Runner
 
-        if self._closed:
-            raise StopIteration
-        if self._planned is None:
-            self._planned = run_sync(self._ask.planned())
-            self._runner = Runner(self._planned.order)
-        told = self._planned.told
-        while (segment := told.pop()) is None:
-            result = None if self._runner is None else next(self._runner, None)
-            if result is None:
-                if self._runner is not None:
-                    told.finish(self._planned.cutter)
-                self._runner = None
-                if (segment := told.pop()) is None:
-                    raise StopIteration
-                return segment
-            told.take(result)
-        return segment
+        self._runner = Runner(planned.order)
+        self._planned = planned
+        self._begin(planned)
 
     def close(self) -> None:
         """Stop, and wait for what cannot be cut off. May be called twice."""
+        self._closed = True
         self._stop()
         runner, self._runner = self._runner, None
         if runner is not None:
             runner.close()
+        self._planned = None
 
     def __enter__(self) -> Self:
         return self
@@ -127,38 +171,61 @@ class AsyncTranscriptStream(_Stream):
     See `TranscriptStream`. Its workers live in a task of its own, so that leaving the loop half-way cancels them.
     """
 
-    _runner: AsyncRunner[PieceResult] | None = None
+    _planned: Planned | None = None
+    _runner: AsyncRunner[Turn] | None = None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Segment:
+        with self._alone("task"):
+            try:
+                segment = await self._next()
+            except (Exception, Cancelled):
+                await self.aclose()
+                raise
+            if segment is None:
+                await self.aclose()
+                raise StopAsyncIteration
+            return segment
+
+    async def _next(self) -> Segment | None:
+        if self._told is None and not self._closed:
+            self._open(await self._ask.planned())
+        told = self._told
+        while told is not None and not self._closed:
+            segment = told.pop()
+            if segment is not None or told.is_complete:
+                return segment
+            runner, planned = self._runner, self._planned
+            if runner is None or planned is None:  # closed in another task
+                break
+            try:
+                turn = await anext(runner, None)
+            except AudioDecodeError as error:
+                planned.leave_rest(error)
+                turn = None
+            if turn is None:
+                await planned.finish()
+            else:
+                told.take(turn)
+        return None
+
+    def _open(self, planned: Planned) -> None:
         from hfasr._run.asynchronous import AsyncRunner
 
-        if self._closed:
-            raise StopAsyncIteration
-        if self._planned is None:
-            self._planned = await self._ask.planned()
-            self._runner = AsyncRunner(self._planned.order)
-        told = self._planned.told
-        while (segment := told.pop()) is None:
-            result = None if self._runner is None else await anext(self._runner, None)
-            if result is None:
-                if self._runner is not None:
-                    told.finish(self._planned.cutter)
-                self._runner = None
-                if (segment := told.pop()) is None:
-                    raise StopAsyncIteration
-                return segment
-            told.take(result)
-        return segment
+        self._runner = AsyncRunner(planned.order)
+        self._planned = planned
+        self._begin(planned)
 
     async def aclose(self) -> None:
         """Cancel what is under way. May be called twice."""
+        self._closed = True
         self._stop()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.aclose()
+        self._planned = None
 
     async def __aenter__(self) -> Self:
         return self

@@ -123,7 +123,8 @@ class _Reader(Generic[In]):
             finally:
                 close(inputs, iterator, owned=owned)
         except BaseException as error:  # noqa: BLE001  # raised in the event loop
-            self._error = error
+            if not self._stopped:  # else nobody takes it, and its traceback would hold the inputs in a cycle
+                self._error = error
         finally:
             with self._room:
                 self._ended = True

@@ -33,7 +33,7 @@ class Tasks(Generic[Item]):
     def __init__(self, order: Order[Any, Item]) -> None:
         self._what = order.what
         self._client_io = order.io
-        self._make_opened = order.open
+        self._make_opened: Any = order.open  # until the end
         self._opened: Opened[Any, Item] | None = None
         self._source: Any = order.inputs  # until they are read
         self._owns_inputs = order.owns_inputs
@@ -179,6 +179,8 @@ class Tasks(Generic[Item]):
             if not (standing.fed and standing.outlet.all_finished):
                 standing.fail(BatchError(f"the {self._what} was cancelled before its last item; run it again"))
             standing.outlet.release()
+            # Cancelled tasks may be in cycles, and hold this until a garbage collection: let the order go.
+            self._opened = self._make_opened = None
             if self._cancel.outer is not None:
                 self._cancel.outer.release(self)
             self._news.set()

@@ -175,7 +175,8 @@ class Threads(Generic[Item]):
             if source is not None:
                 self._read(source)
         except BaseException as error:  # noqa: BLE001  # the caller's iterable's; raised to the caller
-            self._standing.inputs_error = error
+            if not self._stopping:  # else nobody takes it, and its traceback would hold the inputs in a cycle
+                self._standing.inputs_error = error
         finally:
             with self._lock:
                 self._standing.fed = True

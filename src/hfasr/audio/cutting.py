@@ -82,7 +82,9 @@ class Cutting:
 
     def n_longest(self, sampling_rate: int) -> int:
         """Return the most samples of a piece, 1 or more."""
-        return max(1, math.floor(self.longest_s * sampling_rate + 1e-6))  # 4.35 s at 100 Hz are 435 samples
+        n_samples = math.floor(self.longest_s * sampling_rate + 1e-6)  # 4.35 s at 100 Hz are 435 samples
+        too_long = n_samples / sampling_rate > self.longest_s  # by one bit, as 0.29 * 100 is a little less than 29
+        return max(1, n_samples - too_long)
 
     def n_shared(self, sampling_rate: int) -> int:
         """Return the samples that two neighbours share: both strides; less than a piece."""

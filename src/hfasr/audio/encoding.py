@@ -20,7 +20,7 @@ Encoding: TypeAlias = Literal["flac", "wav", "opus"]
 _OPUS_BITS_PER_SECOND = 28_000  # wideband speech is transparent to recognisers from 24 kbit/s: RFC 6716 2.1.1
 # libsndfile turns 0 to 1 into 256 to 6 kbit/s for each channel (its ogg_opus.c)
 _OPUS_COMPRESSION = 1 - (_OPUS_BITS_PER_SECOND - 6_000) / 250_000
-_BLOCK_SAMPLES = 65_536  # libsndfile's Ogg writers keep a whole call's samples on the stack
+_BLOCK_SAMPLES = 65_536  # whose copies are small; and libsndfile's Ogg writers keep a whole call's on the stack
 
 
 def encode(audio: Audio, encoding: Encoding) -> bytes:
@@ -39,13 +39,12 @@ def encode(audio: Audio, encoding: Encoding) -> bytes:
         b'RIFF'
     """
     body = io.BytesIO()
-    if encoding == "opus":
-        with soundfile.SoundFile(
-            body, "w", audio.sampling_rate, 1, "OPUS", format="OGG", compression_level=_OPUS_COMPRESSION
-        ) as file:
-            for start in range(0, len(audio.waveform), _BLOCK_SAMPLES):
-                file.write(audio.waveform[start : start + _BLOCK_SAMPLES])
-    else:
-        samples = np.rint(audio.waveform * np.float32(32_767)).astype(np.int16)
-        soundfile.write(body, samples, audio.sampling_rate, "PCM_16", format=encoding.upper())
+    kind, subtype = ("OGG", "OPUS") if encoding == "opus" else (encoding.upper(), "PCM_16")
+    compression = _OPUS_COMPRESSION if encoding == "opus" else None
+    with soundfile.SoundFile(
+        body, "w", audio.sampling_rate, 1, subtype, format=kind, compression_level=compression
+    ) as file:
+        for start in range(0, len(audio.waveform), _BLOCK_SAMPLES):
+            block = audio.waveform[start : start + _BLOCK_SAMPLES]
+            file.write(block if encoding == "opus" else np.rint(block * np.float32(32_767)).astype(np.int16))
     return body.getvalue()

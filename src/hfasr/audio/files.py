@@ -8,7 +8,7 @@ import inspect
 import os
 import re
 import stat
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,10 +137,9 @@ class AsyncChunks:
         return as_bytes(await anext(self._chunks))
 
     async def aclose(self) -> None:
-        """Close the generator behind it, if there is one."""
-        close = getattr(self._chunks, "aclose", None)
-        if close is not None:
-            await close()
+        """Close the generator behind it, if there is one; what else can be closed is the caller's."""
+        if isinstance(self._chunks, AsyncGenerator):
+            await self._chunks.aclose()
 
 
 def as_bytes(chunk: Any) -> bytes:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hfasr.errors import AudioError
+
 from .cutting import Held
 from .downmix import Downmix
 from .levelled import LevelledSource
@@ -61,12 +63,28 @@ class Phrases:
         cutting: How speech is told, and the longest piece.
 
         pause_s: What ends a phrase, seconds, 0.1 or more.
+
+        pick: Index of the only channel that is wanted, from 0; ``None``: all, mixed.
+
+    Raises:
+        AudioError: There is no channel *pick*.
     """
 
-    def __init__(self, *, given_rate: int, channels: int, sampling_rate: int, cutting: Cutting, pause_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        given_rate: int,
+        channels: int,
+        sampling_rate: int,
+        cutting: Cutting,
+        pause_s: float,
+        pick: int | None = None,
+    ) -> None:
+        if pick is not None and not 0 <= pick < channels:
+            raise AudioError(f"the live audio has {channels} channels, numbered from 0; there is no channel {pick}")
         self._given_rate = given_rate
         self._rate = sampling_rate
-        self._downmix = Downmix(channels, sampling_rate=given_rate)
+        self._downmix = Downmix(channels, sampling_rate=given_rate, pick=pick)
         self._resample = resampler(given_rate, sampling_rate)
         self._held = Held()
         self._cutter = cutter(cutting, given_rate=given_rate, sampling_rate=sampling_rate, pause_s=pause_s)

@@ -8,11 +8,11 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from hfasr.errors import AudioNotFoundError, BackendNotInstalledError
 
-__all__ = ["Recorder"]
+__all__ = ["InputDevice", "Recorder", "input_devices"]
 
 logger = logging.getLogger("hfasr")
 
@@ -123,6 +123,38 @@ class Recorder:
                 "%d blocks of the microphone were lost; take them faster, or do less beside it",
                 n_dropped,
             )
+
+
+class InputDevice(NamedTuple):
+    """A device that can be recorded from."""
+
+    number: int
+    name: str
+    is_default: bool
+
+
+def input_devices() -> list[InputDevice]:
+    """
+    Return the devices that can be recorded from, by their numbers.
+
+    Raises:
+        BackendNotInstalledError: sounddevice or PortAudio is missing.
+
+        AudioNotFoundError: There is none.
+    """
+    sounddevice = _library()
+    try:
+        default = sounddevice.default.device[0]
+        found = [
+            InputDevice(number, str(device["name"]), number == default)
+            for number, device in enumerate(sounddevice.query_devices())
+            if device["max_input_channels"] > 0
+        ]
+    except sounddevice.PortAudioError as error:
+        raise AudioNotFoundError(f"the sound devices cannot be listed ({error}); check the sound system") from error
+    if not found:
+        raise AudioNotFoundError("there is no microphone; plug one in")
+    return found
 
 
 def _library() -> Any:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .source import Source
 
-__all__ = ["MonoStream", "Resample", "no_check", "resampler"]
+__all__ = ["MonoStream", "Resample", "no_check", "refuse_odd", "resampler"]
 
 Resample: TypeAlias = "Callable[[npt.NDArray[np.float32], bool], npt.NDArray[np.float32]]"
 """Takes mono blocks (and whether that was the last), and gives them at another rate."""
@@ -71,7 +71,7 @@ class MonoStream:
         pick = None if channels == "mix" else channels
         with ExitStack() as opening:
             self._reader = opening.enter_context(open_reader(source))
-            _refuse_odd(source, self._reader, pick)
+            refuse_odd(source, self._reader, pick)
             rate, n_frames = self._reader.sampling_rate, self._reader.n_frames
             if limit is not None and n_frames is not None and n_frames > limit * rate:
                 raise _too_long(source, limit, n_frames / rate)
@@ -156,7 +156,13 @@ def resampler(given: int, wanted: int) -> Resample:
     return lambda block, last: cast("npt.NDArray[np.float32]", stream.resample_chunk(block, last=last))
 
 
-def _refuse_odd(source: Source, reader: Reader, pick: int | None) -> None:
+def refuse_odd(source: Source, reader: Reader, pick: int | None) -> None:
+    """
+    See that what the header says is of speech.
+
+    Raises:
+        AudioError: It is not, or there is no channel *pick*.
+    """
     if reader.channels > MAX_CHANNELS:
         raise UnsupportedAudioError(
             f"{source.name} has {reader.channels} channels, and at most {MAX_CHANNELS} are taken; pass fewer"

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["AVReader", "info"]
 
 _WIDE = {"s64", "s64p"}  # 64-bit integers, of which PyAV makes no arrays
+_LIVE = {"probesize": "2048", "analyzeduration": "0"}  # for a kind that is known, one packet is enough
+_LIVE_BYTES = 1_024  # asked for at once: some demuxers want as many as that before they go on
 _FAILURES = (av.error.FFmpegError, OSError, ValueError, LookupError)  # what PyAV raises for damaged files
 
 
@@ -42,17 +44,23 @@ class AVReader:
 
     FFmpeg is told which demuxer to use, so that no bytes make it open a playlist, another file or an
     address; and it reads from our own file object.
+
+    Args:
+        source: What to read.
+
+        is_live: Whether it still comes in: it is read from where it stands, and blocks are as small as they come.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, is_live: bool = False) -> None:
         self._name = source.name
         self._n_damaged = 0
         self._n_packets = 0
         self.notes: list[str] = []
         self._to_float: Any = None
+        self._block_frames = 1 if is_live else BLOCK_FRAMES
         self._handle = source.open()
         try:
-            self._container, stream = _open(source, self._handle)
+            self._container, stream = _open(source, self._handle, is_live=is_live)
             self._frames = self._decode(stream)
             self._first: Any = next(self._frames, None)
             with _typed(self._name):
@@ -73,7 +81,7 @@ class AVReader:
         while frame is not None:
             parts.append(self._samples(frame))
             held += len(parts[-1])
-            if held >= BLOCK_FRAMES:  # FFmpeg's frames are small: work on many at once
+            if held >= self._block_frames:  # FFmpeg's frames are small: work on many at once
                 yield np.concatenate(parts)
                 total += held
                 parts, held = [], 0
@@ -141,6 +149,13 @@ def info(source: Source) -> AudioInfo:
             return AudioInfo(_duration(container, stream), stream.rate or None, stream.channels or None)
 
 
+class _Pipe:
+    """A file for FFmpeg in which it cannot seek."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read = file.read
+
+
 class _File:
     """A file for FFmpeg. A wild seek fails there, with FFmpeg's own word for it, not in a traceback on stderr."""
 
@@ -175,13 +190,18 @@ def _damaged(name: str) -> AudioDecodeError:
     return AudioDecodeError(f"{name} is damaged or cut off; record or download it again")
 
 
-def _open(source: Source, file: BinaryIO) -> tuple[Any, Any]:
+def _open(source: Source, file: BinaryIO, *, is_live: bool = False) -> tuple[Any, Any]:
     """Open the container; return it and its first audio stream."""
     demuxer = source.container.demuxer if source.container else None
     if demuxer is None:
         raise UnsupportedAudioError(f"{source.name} is of a kind that nobody here decodes; convert it to FLAC")
     with _typed(source.name):
-        container = av.open(_File(file), mode="r", format=demuxer, metadata_errors="ignore")
+        if is_live:
+            container = av.open(
+                _Pipe(file), "r", demuxer, metadata_errors="ignore", options=_LIVE, buffer_size=_LIVE_BYTES
+            )
+        else:
+            container = av.open(_File(file), mode="r", format=demuxer, metadata_errors="ignore")
     if not container.streams.audio:
         container.close()
         raise UnsupportedAudioError(f"{source.name} has no sound in it, only pictures; pass audio")

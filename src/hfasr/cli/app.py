@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -11,15 +10,20 @@ from hfasr import __version__
 from hfasr.formats import TIMED_FORMATS
 
 from . import options as opt  # typer reads the annotations
+from . import options_long as opt_long
 from .console import prepare_streams
 from .inputs import STDIN, are_several
+from .listen import listen
 from .many import JOURNAL_FILE
 from .outputs import Output
 from .report import Report
-from .run import run
-from .wording import KEY_VARIABLE
+from .run import run, run_stream
+from .segments import Segments, StreamedFormat
+from .settings import channels_of, chunking_of, client_settings, engine_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hfasr.types import TranscribeOptions
 
 app = typer.Typer(
@@ -46,6 +50,9 @@ def hfasr(
     prepare_streams()
 
 
+app.command()(listen)
+
+
 @app.command()
 def transcribe(
     inputs: opt.Inputs,
@@ -67,6 +74,13 @@ def transcribe(
     task: opt.TaskOption = None,
     prompt: opt.Prompt = None,
     timestamps: opt.Timestamps = None,
+    chunk_length: opt_long.ChunkLength = None,
+    chunk_concurrency: opt_long.ChunkConcurrency = 8,
+    split: opt_long.SplitOption = "silence",
+    stride_length: opt_long.StrideLength = None,
+    on_chunk_error: opt_long.OnChunkErrorOption = "raise",
+    channels: opt_long.Channels = "mix",
+    stream: opt_long.Stream = False,
     format: opt.FormatOption = None,  # noqa: A002 # the option's name
     output_dir: opt.OutputDir = None,
     jobs: opt.Jobs = 8,
@@ -97,31 +111,38 @@ def transcribe(
         journal = output_dir / JOURNAL_FILE
     if journal is None and resume:
         raise typer.BadParameter("--resume goes on with a journal; add --output-dir or --journal")
-    engine = _engine(backend, {"device": device, "dtype": dtype, "batch_size": batch_size})
-    client: dict[str, Any] = {
-        "model": model,
-        "revision": revision,
-        "provider": provider,
-        "base_url": base_url,
-        "dialect": dialect,
-        "router_url": router_url,
-        "token": _key(base_url, router_url),
-        "bill_to": bill_to,
-        "backend": backend,
-        "fallback": tuple(fallback or ()),
-        "local_only": local_only,
-        "deadline": deadline,
-        "timeout": timeout,
-        "upload": upload,
-        "allow_private_urls": allow_private_urls,
-    }
+    engine = engine_of(backend, {"device": device, "dtype": dtype, "batch_size": batch_size})
+    client = client_settings(
+        base_url=base_url,
+        router_url=router_url,
+        fallback=fallback,
+        model=model,
+        revision=revision,
+        provider=provider,
+        dialect=dialect,
+        bill_to=bill_to,
+        backend=backend,
+        local_only=local_only,
+        deadline=deadline,
+        timeout=timeout,
+        upload=upload,
+        allow_private_urls=allow_private_urls,
+        channels=channels_of(channels),
+        chunking=chunking_of(chunk_length, chunk_concurrency, split, stride_length),
+    )
     timed = TIMED_FORMATS.intersection(formats)
     call: TranscribeOptions = {
         "language": language,
         "task": task,
         "prompt": prompt,
         "return_timestamps": "word" if timestamps == "word" else timestamps == "segment" or bool(timed),
+        "on_chunk_error": on_chunk_error,
     }
+    report = Report(as_json=json_errors)
+    if stream:
+        _refuse_beside_stream(formats, channels, several=several, kept=(output_dir, journal, cache))
+        document: StreamedFormat = formats[0]  # type: ignore[assignment]  # the check has seen it
+        raise typer.Exit(run_stream(inputs[0], client, call, Segments(document, inputs[0]), report, engine=engine))
     batch: dict[str, Any] = {
         "max_concurrency": jobs,
         "ordered": not unordered,
@@ -137,33 +158,12 @@ def transcribe(
         client,
         call,
         Output(formats, output_dir, several=several, kept=journal is not None),
-        Report(as_json=json_errors),
+        report,
         engine=engine,
         batch=batch if is_batch else None,
         resume=resume,
     )
     raise typer.Exit(status)
-
-
-def _key(base_url: str | None, router_url: str | None) -> str | None:
-    """Return the key for the server that was named; Hugging Face's own gets only the token that is its."""
-    named = base_url or router_url or os.environ.get("HFASR_ROUTER_URL")
-    return (os.environ.get(KEY_VARIABLE) or None) if named else None
-
-
-def _engine(backend: str, options: dict[str, str | None]) -> dict[str, Any]:
-    """Return those of *options* that were given, for the engine called *backend*."""
-    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    if given and backend == "hosted":
-        raise typer.BadParameter(
-            "--device, --dtype and --batch-size set up an engine on this machine; add --backend transformers"
-        )
-    batch_size = given.get("batch_size", "auto")
-    if batch_size != "auto":
-        if not batch_size.isdecimal() or int(batch_size) < 1:
-            raise typer.BadParameter(f"--batch-size must be auto or a whole number of 1 or more, not {batch_size!r}")
-        given["batch_size"] = int(batch_size)
-    return given
 
 
 def _refuse_mixtures(inputs: list[str], formats: list[str], *, several: bool, has_folder: bool) -> None:
@@ -175,3 +175,14 @@ def _refuse_mixtures(inputs: list[str], formats: list[str], *, several: bool, ha
         raise typer.BadParameter("several formats do not go to one standard output; add --output-dir")
     if several and formats[0] in TIMED_FORMATS:
         raise typer.BadParameter(f"several inputs do not make one {formats[0]} file; add --output-dir")
+
+
+def _refuse_beside_stream(formats: list[str], channels: str, *, several: bool, kept: tuple[Path | None, ...]) -> None:
+    if several:
+        raise typer.BadParameter("--stream takes one file, URL or standard input (-)")
+    if any(one is not None for one in kept):
+        raise typer.BadParameter("--stream writes to standard output alone; leave out --output-dir, --journal, --cache")
+    if formats[0] not in get_args(StreamedFormat):
+        raise typer.BadParameter(f"--stream does not write {formats[0]}; choose {', '.join(get_args(StreamedFormat))}")
+    if channels == "split":
+        raise typer.BadParameter("--stream takes one channel or the mix; name one with --channels, or leave it out")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from hfasr.audio import MAX_INPUT_BYTES
-from hfasr.errors import AudioNotFoundError, AudioTooLongError
+from hfasr.audio.spool import Spool
+from hfasr.errors import AudioNotFoundError
 
 from .console import reason
 from .inputs import opened
@@ -72,31 +72,27 @@ class CountedFeed(Feed):
 
 def _audio(found: Found) -> AudioInput:
     """
-    Return what the library is to be given: of standard input and pipes the bytes, read here and now.
+    Return what the library is to be given: of standard input and pipes a copy, made here and now.
 
     What was found, rather than named, is a path object: a pipe among it might block for ever.
     """
     if not isinstance(found.audio, str):
         return found.audio
     with opened(found.audio) as audio:
-        return audio if isinstance(audio, str) else _read(audio)
+        return audio if isinstance(audio, str) else _copy(audio)
 
 
-def _read(pipe: IO[bytes]) -> bytes:
+def _copy(pipe: IO[bytes]) -> IO[bytes]:
     """
-    Read a pipe to its end, in the thread that feeds the batch.
+    Read a pipe to its end, in the thread that feeds the batch; more than a little of it goes to the disk.
 
     Without the buffer, whose lock would be missed at the process's end where Ctrl-C left the thread behind.
     """
     raw: Any = getattr(pipe, "raw", pipe)
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        while piece := raw.read(_READ_BYTES):
-            pieces.append(piece)
-            size += len(piece)
-            if size > MAX_INPUT_BYTES:
-                raise AudioTooLongError(f"the pipe gives more than {MAX_INPUT_BYTES} bytes; save it in a file first")
-    except OSError as error:
-        raise AudioNotFoundError(f"the pipe cannot be read: {reason(error)}; name a file") from error
-    return b"".join(pieces)
+    with Spool() as spool:
+        try:
+            while piece := raw.read(_READ_BYTES):
+                spool.write(piece)
+        except OSError as error:
+            raise AudioNotFoundError(f"the pipe cannot be read: {reason(error)}; name a file") from error
+        return spool.source("the audio").open()

@@ -16,6 +16,8 @@ _OPTIONS = {
     "batch_size": "--batch-size",
     "bill_to": "--bill-to",
     "cache": "--cache",
+    "channels": "--channels",
+    "chunk_length_s": "--chunk-length",
     "deadline": "--deadline",
     "device": "--device",
     "dialect": "--dialect",
@@ -26,11 +28,15 @@ _OPTIONS = {
     "local_only": "--local-only",
     "max_concurrency": "--jobs",
     "model": "--model",
+    "on_chunk_error": "--on-chunk-error",
+    "pause_s": "--pause",
     "prompt": "--prompt",
     "provider": "--provider",
     "retry_failed": "--retry-failed",
     "revision": "--revision",
     "router_url": "--router-url",
+    "split": "--split",
+    "stride_length_s": "--stride-length",
     "task": "--task",
     "timeout": "--timeout",
     "upload": "--upload",
@@ -41,7 +47,8 @@ _OPTIONS = {
 
 _NAMES = "|".join(_OPTIONS)
 _ARGUMENT = re.compile(rf"\b({_NAMES})=(?:True\b|([\"'])([\w.:/-]*)\2?)?")
-_SUBJECT = re.compile(rf"^({_NAMES})(?= (?:cannot|holds|is|must)\b)")
+_SUBJECT = re.compile(rf"^({_NAMES})(?= (?:cannot|goes|holds|is|must)\b)")
+_IN_SECONDS = re.compile(r"\b(chunk_length_s|pause_s|stride_length_s)\b(?!=)")  # no words of any language
 
 _PHRASES = tuple(
     (re.compile(pattern), words)
@@ -55,6 +62,9 @@ _PHRASES = tuple(
         (r"expand \"~\" yourself, with pathlib\.Path\.expanduser", "write it without quotes, for the shell to expand"),
         (r"open it yourself and pass the file object", "name a file"),
         (r"pass hfasr\.Audio\(.*\)", "convert it to WAV first"),
+        (r"python -m sounddevice lists the devices", "hfasr listen --list-devices shows them"),
+        (r"save the audio and pass its path", "save it in a file and name that"),
+        (r"save it and pass its path, which is read in blocks", "save it in a file and name that"),
         (r"fetch it yourself and pass (?:the|its) bytes", "download it and name the file"),
         (r"download it yourself and pass its path", "download it and name the file"),
         (r"decode the base64 and pass the bytes", "decode the base64 into a file and name that"),
@@ -80,5 +90,6 @@ def in_shell(text: str) -> str:
     """
     for pattern, words in _PHRASES:
         text = pattern.sub(words, text)
-    text = _SUBJECT.sub(lambda found: _OPTIONS[found[1]], text)
+    for names in (_SUBJECT, _IN_SECONDS):
+        text = names.sub(lambda found: _OPTIONS[found[1]], text)
     return _ARGUMENT.sub(lambda found: " ".join(filter(None, (_OPTIONS[found[1]], found[3]))), text)

@@ -74,10 +74,8 @@ class Columns:
 
         times = [("start", pa.float64()), ("end", pa.float64())]
         word = pa.struct([*times, ("word", pa.string()), ("confidence", pa.float64())])
-        known = {
-            "duration": pa.float64(),
-            "segments": pa.list_(pa.struct([*times, ("text", pa.string()), ("words", pa.list_(word))])),
-        }
+        said = [("text", pa.string()), ("words", pa.list_(word)), ("channel", pa.int64()), ("error", pa.string())]
+        known = {"duration": pa.float64(), "segments": pa.list_(pa.struct([*times, *said]))}
         return {
             name: known.get(field.name, pa.string())
             for field in fields(self)

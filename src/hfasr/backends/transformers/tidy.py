@@ -19,8 +19,9 @@ def tidy(transcript: Transcript) -> Transcript:
 
     Example:
         >>> from hfasr import Segment, Transcript
-        >>> tidy(Transcript("a", (Segment(0.019999999, 42.0, "a"),), duration=3.0)).segments[0]
-        Segment(start=0.02, end=3.0, text='a', words=())
+        >>> segment = tidy(Transcript("a", (Segment(0.019999999, 42.0, "a"),), duration=3.0)).segments[0]
+        >>> segment.start, segment.end
+        (0.02, 3.0)
     """
     duration = transcript.duration
     if not transcript.segments or duration is None:

@@ -1,0 +1,49 @@
+"""Room for what goes on at the same time, shared by many calls: seconds of audio in memory, or chunks in work."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .bells import Bell
+    from .io import IO
+
+__all__ = ["Room"]
+
+
+class Room:
+    """
+    Lets in so much at once, and what is more than that alone. For threads and tasks.
+
+    Args:
+        size: How much, in whatever unit, above 0.
+    """
+
+    def __init__(self, size: float) -> None:
+        self._size = size
+        self._taken = 0.0
+        self._n_inside = 0
+        self._waiting: list[Bell] = []
+        self._lock = threading.Lock()
+
+    async def enter(self, io: IO, amount: float) -> None:
+        """Wait until there is room for *amount*, and take it. It must be given back by `leave`."""
+        while True:
+            bell = io.bell()
+            with self._lock:
+                if not self._n_inside or self._taken + amount <= self._size:
+                    self._taken += amount
+                    self._n_inside += 1
+                    return
+                self._waiting.append(bell)
+            await io.hear(bell, None)
+
+    def leave(self, amount: float) -> None:
+        """Give back what `enter` took."""
+        with self._lock:
+            self._taken -= amount
+            self._n_inside -= 1
+            waiting, self._waiting = self._waiting, []
+        for bell in waiting:
+            bell.ring()
