@@ -22,18 +22,24 @@ BLOCK = bytes(2**20)
 N_BLOCKS = 48
 
 
+def made_fifo(folder: Path) -> Path:
+    if sys.platform == "win32":
+        pytest.skip("Windows has no named pipes in folders")
+    fifo = folder / "fifo"
+    os.mkfifo(fifo)
+    return fifo
+
+
 def sound() -> bytes:
     file = io.BytesIO()
     soundfile.write(file, ToneSpeech().say("red boat"), 16_000, format="WAV")
     return file.getvalue()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
 @pytest.mark.parametrize("n_blocks", [0, N_BLOCKS])
 def test_pipe_of_any_size(n_blocks: int, tmp_path: Path) -> None:
     """A pipe is read to its end when its turn comes, and a long one needs no memory."""
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
+    fifo = made_fifo(tmp_path)
 
     def write() -> None:
         with fifo.open("wb") as pipe:
@@ -58,11 +64,9 @@ def test_pipe_of_any_size(n_blocks: int, tmp_path: Path) -> None:
     assert peak < 3 * IN_MEMORY_BYTES
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
 def test_pipe_that_is_no_audio(tmp_path: Path) -> None:
     """A pipe that gives no audio fails by itself, and the next input is read."""
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
+    fifo = made_fifo(tmp_path)
     writer = threading.Thread(target=fifo.write_bytes, args=(b"<html>no</html>",))
     writer.start()
     feed = Feed([Found(str(fifo), str(fifo), "fifo"), Found("x", tmp_path / "x.wav", "x")])

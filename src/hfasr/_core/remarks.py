@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hfasr.errors import clean
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -57,7 +59,7 @@ class Remarks:
         """Return them: chunks that failed first, then the seams, then the chunks' own."""
         lines = []
         if self._gaps.n:
-            lines.append(f"{self._share(self._gaps.n)} failed and left a gap, {self._gaps}: {self._error}")
+            lines.append(clean(f"{self._share(self._gaps.n)} failed and left a gap, {self._gaps}: {self._error}"))
         for places, what in ((self._repeated, "repeated"), (self._missing, "missing")):
             if places.n:
                 lines.append(f"words may be {what} where chunks meet, at {places}: they heard different words there")

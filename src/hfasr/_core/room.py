@@ -6,6 +6,8 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .bells import Bell
     from .io import IO
 
@@ -27,8 +29,20 @@ class Room:
         self._waiting: list[Bell] = []
         self._lock = threading.Lock()
 
-    async def enter(self, io: IO, amount: float) -> None:
-        """Wait until there is room for *amount*, and take it. It must be given back by `leave`."""
+    async def enter(self, io: IO, amount: float, *, left: Callable[[], float | None] = lambda: None) -> None:
+        """
+        Wait until there is room for *amount*, and take it. It must be given back by `leave`.
+
+        Args:
+            io: What to wait with.
+
+            amount: How much, in the room's unit.
+
+            left: Gives the seconds that are left for waiting; ``None``: any number.
+
+        Raises:
+            TimeoutError: There was none in time; nothing was taken.
+        """
         while True:
             bell = io.bell()
             with self._lock:
@@ -37,7 +51,10 @@ class Room:
                     self._n_inside += 1
                     return
                 self._waiting.append(bell)
-            await io.hear(bell, None)
+            seconds = left()
+            if seconds is not None and seconds <= 0:
+                raise TimeoutError
+            await io.hear(bell, seconds)
 
     def leave(self, amount: float) -> None:
         """Give back what `enter` took."""

@@ -66,6 +66,8 @@ class Cutter:
         self._longest_s = longest_s
         self._check = check
         self._stopped = threading.Event()
+        self.was_opened = False
+        """Whether anybody here can decode the audio; known with the first piece."""
         self.reached_s = 0.0
         """Up to where pieces were given out, seconds."""
         self.duration: float | None = None
@@ -83,6 +85,7 @@ class Cutter:
             cutting=cutting_of(self._chunking, self._longest_s),
             check=self._go_on,
         ) as pieces:
+            self.was_opened = True
             for piece in pieces:
                 self.reached_s = piece.end
                 yield piece

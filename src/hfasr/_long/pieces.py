@@ -42,6 +42,10 @@ __all__ = ["PieceJob", "PieceResult", "of_any_length", "placed"]
 _WHOLE_S = 30.0  # what *max_concurrency* pieces are counted in: longer ones are fewer at once, by default
 
 
+class _CannotCutError(Exception):
+    """Nobody here can decode the audio, so that it cannot be cut."""
+
+
 @dataclass(frozen=True, slots=True)
 class PieceResult:
     """What came of one piece: a transcript, with times of its own, or an error."""
@@ -97,7 +101,7 @@ async def of_any_length(
     try:
         whole = _Whole(call, source=source, audio=audio, less=less, options=options, memory=memory)
         return await whole.transcribe(is_piece=is_piece)
-    except UnsupportedAudioError:  # nobody here can cut it
+    except _CannotCutError:
         if len(less.routes) == 1:
             assert less.__cause__ is not None
             raise less.__cause__ from None
@@ -158,7 +162,10 @@ class PieceJob:
         seats, part.seats = part.seats, None  # what it may be cut into again has its seat
         if seats is None:
             return await of_any_length(part, self._routes, source, options, is_piece=True)
-        await seats.enter(part.io, 1)
+        try:
+            await seats.enter(part.io, 1, left=part.left)
+        except TimeoutError:
+            raise part.deadline_error("waiting for its turn in the batch") from None
         try:
             return await of_any_length(part, self._routes, source, options, is_piece=True)
         finally:
@@ -207,6 +214,8 @@ class _Whole:
                 raise
             self._leave_rest(error, cutter)
         except HfasrError as error:
+            if isinstance(error, UnsupportedAudioError) and not cutter.was_opened:
+                raise _CannotCutError from error
             error.attempts = call.every_attempt()
             raise
         finally:
@@ -255,6 +264,7 @@ class _Whole:
         """The audio is damaged from here on: leave a gap up to its end, where that is known."""
         began = cutter.reached_s
         end = self._source.info().duration
+        self._merged.add(None, ())
         self._stitcher.add_gap(Span(began, began if end is None else max(began, end)), f"AudioDecodeError: {error}")
 
     def _joined(self, sha256: str | None, cutter: Cutter) -> Transcript:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -102,7 +103,15 @@ class StreamAsk:
 
     def _order(self, inputs: Any, job: Any) -> WorkOrder[Any, Turn]:
         n_workers = self.config.chunking.max_concurrency
-        return WorkOrder(self.io, inputs, job, n_workers=n_workers, what="transcription", check_open=self.check_open)
+        return WorkOrder(
+            self.io,
+            inputs,
+            job,
+            n_workers=n_workers,
+            what="transcription",
+            check_open=self.check_open,
+            ahead=2,  # whoever looks at the text as it comes may leave at any time
+        )
 
     def _of_source(self, call: CallContext, source: Source, routes: tuple[Route, ...]) -> Planned:
         channels = self.config.channels
@@ -167,7 +176,7 @@ class Planned:
         self.told.finish(self.cutter, sha256=sha256)
 
 
-class _Job:
+class _Job(ABC):
     """
     Gives what came of each piece its turn, the error that ends the stream as well: what comes before it counts.
 
@@ -186,8 +195,9 @@ class _Job:
             self._failed_at = index if self._failed_at is None else min(index, self._failed_at)
             return Settled(Turn(index, error), None)
 
+    @abstractmethod
     async def _result(self, io: IO, index: int, given: Any) -> PieceResult:
-        raise NotImplementedError
+        """Return what came of *given*."""
 
 
 class _ChunkJob(_Job):

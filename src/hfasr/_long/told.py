@@ -96,6 +96,7 @@ class Told:
         """
         if not self._n_answered:
             raise error
+        self._merged.add(None, ())
         self._leave(span, error)
 
     def finish(self, cutter: Cutter | None, *, sha256: str | None) -> None:

@@ -36,11 +36,13 @@ class WorkOrder(Generic[In, Item]):
     ordered: bool = True
     max_waiting: int | None = 1
     journal: None = None
+    ahead: int = 8
+    """So many times *n_workers* may be done before their turn, while one piece is tried again."""
 
     @property
     def window(self) -> int:
-        """Enough to go on while one piece is tried again; what is finished holds no audio."""
-        return 8 * self.n_workers
+        """Most inputs that are taken and not given out; what is finished holds no audio."""
+        return self.ahead * self.n_workers
 
     def open(self) -> WorkOrder[In, Item]:
         """Return what the run works with: this."""

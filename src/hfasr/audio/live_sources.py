@@ -18,6 +18,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .live_pcm import PCM
@@ -121,15 +122,24 @@ class LivePhrases(Iterator[Phrase]):
     def _read(self, feed: _Feed) -> Generator[Phrase, None, None]:
         blocks: Any = iter(self._blocks)
         try:
-            for block in blocks:
+            failure: Exception | None = None
+            while True:
+                try:
+                    block = next(blocks)
+                except StopIteration:
+                    break
+                except Exception as error:  # noqa: BLE001  # the source's own, raised below
+                    failure = error
+                    break
                 for work in feed.slices(block):
                     if self._stopped.is_set():
                         return
                     yield from work()
-            for work in feed.ending():
-                if self._stopped.is_set():
-                    return
-                yield from work()
+            with _told(failure):  # what was being said when it broke off is not lost
+                for work in feed.ending():
+                    if self._stopped.is_set():
+                        return
+                    yield from work()
         finally:
             feed.close()
             if hasattr(blocks, "close") and not isinstance(blocks, io.IOBase):  # a file is the caller's
@@ -137,18 +147,45 @@ class LivePhrases(Iterator[Phrase]):
 
 
 async def _awaited(blocks: AsyncIterable[Any], feed: _Feed, offload: Offload) -> AsyncGenerator[Phrase, None]:
+    import anyio.lowlevel
+
     iterator = aiter(blocks)
     try:
-        async for block in iterator:
+        failure: Exception | None = None
+        while True:
+            try:
+                block = await anext(iterator)
+            except StopAsyncIteration:
+                break
+            except Exception as error:  # noqa: BLE001  # the source's own, raised below
+                failure = error
+                break
             for work in feed.slices(block):
                 for phrase in await offload(work) if work.is_long else work():
                     yield phrase
-        for work in feed.ending():
-            for phrase in await offload(work):
-                yield phrase
+            await anyio.lowlevel.checkpoint()  # a source that never waits would stop the event loop
+        with _told(failure):
+            for work in feed.ending():
+                for phrase in await offload(work):
+                    yield phrase
     finally:
         feed.close()
         await _close(iterator)
+
+
+@contextmanager
+def _told(failure: Exception | None) -> Iterator[None]:
+    """Raise *failure* in the end, whatever else the rest of a stream that broke off leads to."""
+    try:
+        yield
+    except Exception:
+        if failure is None:
+            raise
+    if failure is not None:
+        try:
+            raise failure
+        finally:
+            del failure  # or it holds this frame
 
 
 async def _in_thread(work: Callable[[], list[Phrase]]) -> list[Phrase]:

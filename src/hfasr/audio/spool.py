@@ -202,15 +202,15 @@ class _Disk:
         with memoryview(data) as view:
             written = 0
             while written < len(view):
-                written += self._file.write(view[written:])
+                written += int(self._file.write(view[written:]))
 
     def read_into(self, buffer: WriteableBuffer, offset: int) -> int:
         """Read from *offset*; from any thread, and whatever others read."""
         if hasattr(os, "preadv"):
-            return os.preadv(self._file.fileno(), [buffer], offset)
+            return int(os.preadv(self._file.fileno(), [buffer], offset))
         with self._lock:  # Windows
             self._file.seek(offset)
-            return self._file.readinto(buffer)
+            return int(self._file.readinto(buffer))
 
 
 class _View(io.RawIOBase):
