@@ -123,6 +123,7 @@ class BaseClient:
             ValueError: A value that is out of range.
 
         Example:
+            >>> from hfasr import ASRClient
             >>> asr = ASRClient()
             >>> patient = asr.with_options(deadline=600)
         """

@@ -82,7 +82,7 @@ def segments_of(words: Iterable[Word], timestamps: bool | str) -> tuple[Segment,
     Example:
         >>> from hfasr import Word
         >>> segments_of([Word(0.0, 0.4, "one")], True)
-        (Segment(start=0.0, end=0.4, text='one', words=()),)
+        (Segment(start=0.0, end=0.4, text='one', words=(), channel=None, error=None),)
     """
     segments = group_words(words) if timestamps else ()
     return segments if timestamps == "word" else tuple(replace(segment, words=()) for segment in segments)

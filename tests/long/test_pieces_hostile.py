@@ -68,7 +68,7 @@ def test_an_error_that_was_overcome_holds_no_audio(session: Make) -> None:
 
     def hear(audio: Audio, options: TranscribeOptions) -> Transcript:
         gc.collect()
-        alive.append(sum(isinstance(one, PreparedAudio) for one in gc.get_objects()))
+        alive.append(sum(type(one) is PreparedAudio for one in gc.get_objects()))
         return ToneSpeech().hear(audio, options)
 
     with FakeASRServer(hear) as server:
@@ -88,7 +88,7 @@ def test_what_was_refused_whole_is_let_go(session: Make) -> None:
 
     def hear(audio: Audio, options: TranscribeOptions) -> Transcript:
         gc.collect()
-        alive.append(sum(len(one.data) for one in gc.get_objects() if isinstance(one, Upload)))
+        alive.append(sum(len(one.data) for one in gc.get_objects() if type(one) is Upload))
         return ToneSpeech().hear(audio, options)
 
     file = io.BytesIO()
