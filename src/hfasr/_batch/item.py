@@ -28,6 +28,7 @@ from hfasr.errors import (
 )
 from hfasr.types import Attempt
 
+from .by_content import CacheByContent
 from .keys import content_key, path_key, url_key
 from .pieces import KeptPieces, has_gap
 from .tally import CACHE_ROUTE
@@ -151,6 +152,7 @@ class _ItemMemory:
     def __init__(self, job: Job, audio: AudioInput) -> None:
         self._job = job
         self._audio = audio
+        self._cache = CacheByContent(job.cache, fingerprint=job.fingerprint, revision=job.revision)
         self.key: str | None = None
         self.resumed = False
         self._room_s = 0.0
@@ -200,7 +202,7 @@ class _ItemMemory:
             if entry is not None:
                 self.resumed = True
                 return entry.transcript
-        known = None if job.cache is None else await call.offload(lambda: self._cached(source))
+        known = None if job.cache is None else await call.offload(lambda: self._cache.get(source))
         if known is None:
             await self._enter_room(call, source)
             return None
@@ -226,33 +228,10 @@ class _ItemMemory:
         self.key = None if sha256 is None else content_key(sha256, self._job.fingerprint)
         return self._entry()
 
-    def _cached(self, source: Source) -> Transcript | None:
-        key = self._cache_key(source, self._job.revision)
-        try:
-            return None if key is None or self._job.cache is None else self._job.cache.get(key)
-        except Exception:
-            logger.exception("the cache failed; going on without what it has")  # one of the caller's own
-            return None
-
     async def keep(self, call: CallContext, source: Source, transcript: Transcript) -> None:
         """See `Memory`: the journal is written later, when the item is whole."""
         if self._job.cache is not None and not has_gap(transcript):
-            await call.offload(lambda: self._put(source, transcript))
-
-    def _put(self, source: Source, transcript: Transcript) -> None:
-        origin = transcript.provenance
-        key = self._cache_key(source, None if origin is None else origin.revision)  # another route may have answered
-        try:
-            if key is not None and self._job.cache is not None:
-                self._job.cache.put(key, transcript)
-        except Exception:
-            logger.exception("the cache failed; this transcript is not kept in it")
-
-    def _cache_key(self, source: Source, revision: str | None) -> str | None:
-        from hfasr.cache import cache_key
-
-        sha256 = source.sha256()
-        return None if sha256 is None else cache_key(sha256, self._job.fingerprint, revision)
+            await call.offload(lambda: self._cache.put(source, transcript))
 
 
 def _from_cache(transcript: Transcript) -> Transcript:

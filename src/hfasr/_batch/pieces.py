@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from typing import TYPE_CHECKING
 
 from hfasr.batches import BatchItem
-from hfasr.cache import cache_key
 
+from .by_content import CacheByContent
 from .keys import content_key
 
 if TYPE_CHECKING:
@@ -19,10 +18,9 @@ if TYPE_CHECKING:
     from hfasr.types import AudioInput, Transcript
 
     from .journal import Journal
+    from .keys import ItemKey
 
 __all__ = ["KeptPieces", "has_gap"]
-
-logger = logging.getLogger("hfasr")
 
 
 def has_gap(transcript: Transcript) -> bool:
@@ -51,9 +49,8 @@ class KeptPieces:
     ) -> None:
         self._audio = audio
         self._fingerprint = f"{fingerprint}:chunk"  # a chunk is asked for otherwise than a whole input with its samples
-        self._revision = revision
         self._journal = journal
-        self._cache = cache
+        self._cache = CacheByContent(cache, fingerprint=self._fingerprint, revision=revision)
 
     async def recall(self, call: CallContext, source: Source) -> Transcript | None:
         """Return what the chunk *source* was transcribed as, ``None`` where that is not known."""
@@ -64,33 +61,21 @@ class KeptPieces:
         await call.offload(lambda: self._put(source, transcript, call.chunk or 0))
 
     def _find(self, source: Source) -> Transcript | None:
-        sha256 = source.sha256()
-        assert sha256 is not None  # samples always have one
-        if self._journal is not None:
-            entry = self._journal.find(content_key(sha256, self._fingerprint))
-            if entry is not None and entry.transcript is not None:
-                return entry.transcript
-        try:
-            return None if self._cache is None else self._cache.get(self._cache_key(sha256, self._revision))
-        except Exception:
-            logger.exception("the cache failed; going on without what it has")  # one of the caller's own
-            return None
+        entry = None if self._journal is None else self._journal.find(self._key(source))
+        if entry is not None and entry.transcript is not None:
+            return entry.transcript
+        return self._cache.get(source)
 
     def _put(self, source: Source, transcript: Transcript, chunk: int) -> None:
-        sha256 = source.sha256()
-        assert sha256 is not None
         if self._journal is not None:
             item = BatchItem(chunk, self._audio, dataclasses.replace(transcript, raw=None))
-            self._journal.append(content_key(sha256, self._fingerprint), item, _told, chunk=chunk)
-        origin = transcript.provenance
-        try:
-            if self._cache is not None:
-                self._cache.put(self._cache_key(sha256, None if origin is None else origin.revision), transcript)
-        except Exception:
-            logger.exception("the cache failed; this chunk is not kept in it")
+            self._journal.append(self._key(source), item, _told, chunk=chunk)
+        self._cache.put(source, transcript)
 
-    def _cache_key(self, sha256: str, revision: str | None) -> str:
-        return cache_key(sha256, self._fingerprint, revision)
+    def _key(self, source: Source) -> ItemKey:
+        sha256 = source.sha256()
+        assert sha256 is not None  # samples always have one
+        return content_key(sha256, self._fingerprint)
 
 
 def _told(error: JournalError | None) -> None:

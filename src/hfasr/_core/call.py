@@ -56,7 +56,8 @@ async def transcribe_piece(
         fallback_reason=reason,
         hfasr_version=__version__,
     )
-    return _complete(replace(transcript, provenance=origin), audio.duration)
+    duration = transcript.duration if audio.duration is None else audio.duration
+    return replace(transcript, provenance=origin, duration=duration)
 
 
 async def _looked_at(call: CallContext, transcript: Transcript, audio: PreparedAudio) -> Transcript:
@@ -113,18 +114,3 @@ async def _hosted(
 
 def _with_warning(transcript: Transcript, warning: str) -> Transcript:
     return replace(transcript, warnings=(*transcript.warnings, warning))
-
-
-def _complete(transcript: Transcript, duration: float | None) -> Transcript:
-    """Fill in what the audio tells: its duration, and the end of a last segment that nobody knows."""
-    if duration is None:
-        return transcript
-    segments = tuple(
-        replace(
-            segment,
-            end=duration if segment.end is None else segment.end,
-            words=tuple(replace(word, end=duration) if word.end is None else word for word in segment.words),
-        )
-        for segment in transcript.segments
-    )
-    return replace(transcript, segments=segments, duration=duration)

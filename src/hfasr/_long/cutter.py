@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Literal
 
+from hfasr._core.stitch import Span
 from hfasr.errors import BatchError
 
 if TYPE_CHECKING:
@@ -90,6 +91,11 @@ class Cutter:
                 self.reached_s = piece.end
                 yield piece
             self.duration, self.changes = pieces.duration, pieces.changes
+
+    def rest(self) -> Span:
+        """Return what was not given out: up to the end of the audio, where that is known."""
+        end = self._source.info().duration
+        return Span(self.reached_s, self.reached_s if end is None else max(self.reached_s, end))
 
     def stop(self) -> None:
         """Read no more than the block that is being read. From any thread."""

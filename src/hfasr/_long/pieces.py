@@ -262,10 +262,8 @@ class _Whole:
 
     def _leave_rest(self, error: AudioDecodeError, cutter: Cutter) -> None:
         """The audio is damaged from here on: leave a gap up to its end, where that is known."""
-        began = cutter.reached_s
-        end = self._source.info().duration
         self._merged.add(None, ())
-        self._stitcher.add_gap(Span(began, began if end is None else max(began, end)), f"AudioDecodeError: {error}")
+        self._stitcher.add_gap(cutter.rest(), f"AudioDecodeError: {error}")
 
     def _joined(self, sha256: str | None, cutter: Cutter) -> Transcript:
         stitcher, merged = self._stitcher, self._merged

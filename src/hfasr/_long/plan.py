@@ -12,7 +12,6 @@ from hfasr._core.context import CallContext
 from hfasr._core.io import BlockingIO
 from hfasr._core.prepared import SAMPLING_RATE_HZ
 from hfasr._core.routes import HostedRoute, plan
-from hfasr._core.stitch import Span
 from hfasr._run.order import Settled
 from hfasr.audio import load
 from hfasr.errors import HfasrError
@@ -162,10 +161,9 @@ class Planned:
         Raises:
             AudioDecodeError: It may not be left, or nothing was read before it.
         """
-        if self.cutter is None or self.source is None or not self.keeps_going:
+        if self.cutter is None or not self.keeps_going:
             raise error
-        began, end = self.cutter.reached_s, self.source.info().duration
-        self.told.leave_rest(error, Span(began, began if end is None else max(began, end)))
+        self.told.leave_rest(error, self.cutter.rest())
 
     async def finish(self) -> None:
         """Take the end."""

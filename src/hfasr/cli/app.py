@@ -19,7 +19,7 @@ from .outputs import Output
 from .report import Report
 from .run import run, run_stream
 from .segments import Segments, StreamedFormat
-from .settings import channels_of, chunking_of, client_settings, engine_of
+from .settings import channels_of, chunking_of, client_settings, engine_of, timestamps_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,12 +130,11 @@ def transcribe(
         channels=channels_of(channels),
         chunking=chunking_of(chunk_length, chunk_concurrency, split, stride_length),
     )
-    timed = TIMED_FORMATS.intersection(formats)
     call: TranscribeOptions = {
         "language": language,
         "task": task,
         "prompt": prompt,
-        "return_timestamps": "word" if timestamps == "word" else timestamps == "segment" or bool(timed),
+        "return_timestamps": timestamps_of(timestamps, formats),
         "on_chunk_error": on_chunk_error,
     }
     report = Report(as_json=json_errors)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from hfasr.errors import AudioNotFoundError, BackendNotInstalledError
-from hfasr.formats import TIMED_FORMATS
 from hfasr.live import PAUSE_S
 
 from . import options as opt  # noqa: TC001  # typer reads the annotations
@@ -17,7 +16,7 @@ from .console import OutputError, check_stdout, write_stdout
 from .report import Report
 from .run import DONE, SOME_FAILED, USAGE, run_client
 from .segments import Segments
-from .settings import chunking_of, client_settings, engine_of
+from .settings import chunking_of, client_settings, engine_of, timestamps_of
 from .streaming import RawPCM, first_interrupt, print_segments
 from .tally import Tally
 
@@ -97,7 +96,7 @@ def listen(
         "language": language,
         "task": task,
         "prompt": prompt,
-        "return_timestamps": "word" if timestamps == "word" else timestamps == "segment" or format in TIMED_FORMATS,
+        "return_timestamps": timestamps_of(timestamps, [format]),
         "on_chunk_error": on_chunk_error,
     }
     name = "microphone" if pcm is None else "-"

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from hfasr.formats import TIMED_FORMATS
 from hfasr.policies import Chunking
 
 from .wording import KEY_VARIABLE, in_shell
 
 if TYPE_CHECKING:
-    from hfasr.policies import Split
+    from collections.abc import Iterable
 
-__all__ = ["channels_of", "chunking_of", "client_settings", "engine_of"]
+    from hfasr.policies import Split
+    from hfasr.types import Timestamps
+
+__all__ = ["channels_of", "chunking_of", "client_settings", "engine_of", "timestamps_of"]
 
 
 def client_settings(
@@ -57,6 +61,13 @@ def channels_of(text: str) -> Literal["mix", "split"] | int:
     if not (text.isascii() and text.isdecimal()):
         raise typer.BadParameter(f"--channels must be mix, split or the number of one, from 0, not {text[:50]!r}")
     return int(text[:9])
+
+
+def timestamps_of(timestamps: str | None, formats: Iterable[str]) -> Timestamps:
+    """Return which times are asked for: those of ``--timestamps``, or what one of *formats* needs."""
+    if timestamps == "word":
+        return "word"
+    return timestamps == "segment" or not TIMED_FORMATS.isdisjoint(formats)
 
 
 def engine_of(backend: str, options: dict[str, str | None]) -> dict[str, Any]:
