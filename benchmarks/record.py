@@ -2,19 +2,20 @@
 What was measured, kept in ``benchmarks/results/local.json`` and shown as a table in ``docs/local.md``.
 
     python -m benchmarks local --save  measures, and writes both
-    python -m benchmarks.record        writes the table anew
+    python -m benchmarks.record        writes the table anew, and those of docs/benchmarks.md
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from benchmarks import table as tables
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "local.json"
@@ -55,7 +56,7 @@ def save(rows: Sequence[Row], *, n_clips: int, n_rounds: int, audio_s: float) ->
         "n_clips": n_clips,
         "n_rounds": n_rounds,
         "audio_s": round(audio_s, 1),
-        "processor": _processor(),
+        "processor": tables.processor(),
         "python": platform.python_version(),
         "torch": version("torch"),
         "transformers": version("transformers"),
@@ -116,14 +117,6 @@ def _ratios(row: Row, seconds: float) -> str:
     return f"{row.ratio(seconds):.2f}{told} times as fast"
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else f"{platform.machine()} ({os.cpu_count()} cores)"
-
-
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8", newline="\n")
+    tables.write()

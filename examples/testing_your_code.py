@@ -3,7 +3,8 @@ Test code that transcribes, without network, token or model.
 
     python -m pytest examples/testing_your_code.py
 
-The fixtures come with hfasr: a server that decodes the audio it gets, and speech that it understands.
+The fixtures come with hfasr: a server that decodes the audio it gets, and speech that it understands. What a real
+server answers can be recorded once, and replayed.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hfasr import ASRClient, Audio, RateLimitError, RetryPolicy
-from hfasr.testing import replies
+from hfasr.testing import record, replay, replies
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hfasr.testing import FakeASRServer, ToneSpeech
 
 
@@ -52,6 +55,15 @@ def test_a_long_rate_limit_is_the_callers_to_handle(asr_server: FakeASRServer, s
     with ASRClient(router_url=asr_server.router_url, retry=impatient) as asr, pytest.raises(RateLimitError) as caught:
         count_words(asr, sound)
     assert caught.value.retry_after == 3600
+
+
+def test_what_was_recorded_needs_no_server(asr_server: FakeASRServer, sound: Audio, tmp_path: Path) -> None:
+    """What one server has answered is answered again, without it; of a real one, commit the file."""
+    with record(tmp_path / "three_words.json"), ASRClient(router_url=asr_server.router_url) as asr:
+        assert count_words(asr, sound) == 3
+    asr_server.stop()
+    with replay(tmp_path / "three_words.json"), ASRClient() as asr:
+        assert count_words(asr, sound) == 3
 
 
 if __name__ == "__main__":

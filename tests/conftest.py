@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import soundfile
 
@@ -19,6 +20,11 @@ from tests.colours import COLOURS, Session
 
 # Tiny models gain nothing by threads, which wait for each other where other tests run as well (60 times as long).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A machine that is busy is no fault of the code.
+hypothesis.settings.register_profile("hfasr", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+if not os.environ.get("CI"):  # there Hypothesis has one of its own, which tries the same each time
+    hypothesis.settings.load_profile("hfasr")
 
 
 def pytest_report_header() -> str:

@@ -9,8 +9,12 @@ import re
 import runpy
 import secrets
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
+import textwrap
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,22 +28,28 @@ from huggingface_hub.errors import HfHubHTTPError
 import hfasr
 from hfasr import ASRClient
 from hfasr.testing import FakeASRServer, ToneSpeech, replies
+from tests.recordings import WORDS, write_recordings
 from tests.stand_ins import stand_ins
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+FENCE = re.compile(r"^( *)```([^`\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+TABS = re.compile(r'^=== "([\w ]+)"\n\n    ```python\n(.*?)^    ```$', re.MULTILINE | re.DOTALL)
+SNIPPET = re.compile(  # of an example; ruff formats what is called python, and knows no snippets
+    r'^```\{\.python title="(examples/(\w+\.py))"\}\n--8<-- "\1:(\w+)"\n```$', re.MULTILINE
+)
 
 
 def blocks(language: str) -> list[Any]:
-    """Give every fenced block of a language as a parameter, named by its page and line."""
+    """Give every fenced block of a language as a parameter, named by its page and line; not those in tabs."""
     found = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for match in FENCE.finditer(text):
-            if match[1] == language:
+            source = textwrap.dedent(match[3])
+            if match[2] == language and not match[1]:
                 line = text.count("\n", 0, match.start()) + 1
-                found.append(pytest.param(match[2], id=f"{page.stem}-{line}"))
+                found.append(pytest.param(source, id=f"{page.stem}-{line}"))
     return found
 
 
@@ -49,10 +59,17 @@ def server() -> Iterator[FakeASRServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recordings")
+    write_recordings(folder)
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for name in ("sample1.flac", "sample2.flac"):
-        soundfile.write(tmp_path / name, ToneSpeech().say("red boat green river"), 16_000)
+def folder(recordings: Path, tmp_path: Path) -> Path:
+    for path in recordings.iterdir():
+        shutil.copy(path, tmp_path)
     return tmp_path
 
 
@@ -96,16 +113,80 @@ def run(
     )
 
 
-@pytest.mark.parametrize("source", blocks("python"))
-def test_python_block(source: str, folder: Path, server: FakeASRServer, hub: dict[str, str]) -> None:
-    """Each block of Python runs as it stands, without a warning; one of tests passes."""
+QUIET = {  # what other libraries warn of in their own calls
+    "import ray": "ignore:`use_:DeprecationWarning",
+    "AsyncInferenceClient": "ignore:Use 'content=:DeprecationWarning",
+}
+
+
+def run_block(source: str, folder: Path, server: FakeASRServer, hub: dict[str, str]) -> str:
+    """Run a block as its reader would, and return what it prints."""
     source = source.replace("http://localhost:8000", server.url)  # the reader's own server
     script = folder / "test_block.py"
     script.write_text(source, encoding="utf-8")
     runner = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "def test_" in source else []
-    quiet = ["-W", "ignore:`use_:DeprecationWarning"] if "import ray" in source else []  # Ray warns of its own calls
+    runner += ["--hfasr-record=new"] if "hfasr_cassette" in source else []  # as its reader has done before
+    quiet = [part for name, rule in QUIET.items() if name in source for part in ("-W", rule)]
     done = run([sys.executable, "-W", "error", *quiet, *runner, str(script)], folder, server, hub)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("source", blocks("python"))
+def test_python_block(source: str, folder: Path, server: FakeASRServer, hub: dict[str, str]) -> None:
+    """Each block of Python runs as it stands, without a warning; one of tests passes; texts are those in comments."""
+    printed = run_block(source, folder, server, hub)
+    assert printed.count(f"{WORDS}\n") >= source.count(f")  # {WORDS}\n")
+
+
+def test_an_interrupted_batch_goes_on(tmp_path: Path) -> None:
+    """The program for a million files sends, after Ctrl-C, only what is missing, and each file has its text."""
+    if sys.platform == "win32":
+        pytest.skip("there is no SIGINT for one process")
+    program = FENCE.search((ROOT / "docs" / "howto" / "million_files.md").read_text(encoding="utf-8"))
+    assert program is not None
+    (tmp_path / "batch.py").write_text(program[3], encoding="utf-8")
+    said = ToneSpeech().say("red boat")
+    for number in range(60):
+        soundfile.write(tmp_path / f"{number}.flac", said[: len(said) - number], 16_000)  # no two alike
+    with FakeASRServer(delay=0.2) as server:
+        command = [sys.executable, "-W", "error", "batch.py"]
+        environment = {**os.environ, "HFASR_ROUTER_URL": server.router_url, "HF_TOKEN": "hf_test_of_documentation"}
+        first = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, encoding="utf-8")
+        until = time.monotonic() + 60
+        while not (n_done := len(list(tmp_path.glob("*.json")))) and time.monotonic() < until:
+            time.sleep(0.01)
+        first.send_signal(signal.SIGINT)
+        _, told = first.communicate(timeout=60)
+        assert (first.returncode, told.splitlines()[-1]) == (1, "interrupted; run it again to go on")
+        n_sent = len(server.requests)
+        assert 0 < n_done < 60
+        done = run([*command], tmp_path, server, {})
+        assert done.returncode == 0, done.stderr
+        assert len(server.requests) - n_sent <= 60 - n_done
+    assert len(list(tmp_path.glob("*.json"))) == 60
+
+
+def pairs() -> list[Any]:
+    """Give what two tabs show, which stand side by side, as a parameter, named by page and line."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        tabs = list(TABS.finditer(text))
+        assert len(tabs) == len([match for match in FENCE.finditer(text) if match[1]]), f"not all run: {page}"
+        for theirs, ours in zip(tabs[::2], tabs[1::2], strict=True):
+            assert ours[1] == "hfasr"
+            sources = (textwrap.dedent(theirs[2]), textwrap.dedent(ours[2]))
+            found.append(pytest.param(*sources, id=f"{page.stem}-{text.count(chr(10), 0, theirs.start()) + 1}"))
+    return found
+
+
+@pytest.mark.parametrize(("theirs", "ours"), pairs())
+def test_pair(theirs: str, ours: str, folder: Path, server: FakeASRServer) -> None:
+    """What two tabs show runs as it stands, and prints the same."""
+    printed = run_block(theirs, folder, server, {})
+    assert printed
+    assert run_block(ours, folder, server, {}) == printed
 
 
 COMMANDS = [
@@ -168,6 +249,16 @@ def test_links_lead_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_snippets_are_of_examples() -> None:
+    """What a page shows of an example is there, and is run with it."""
+    tested = (ROOT / "tests" / "test_examples.py").read_text(encoding="utf-8")
+    shown = [match for page in PAGES for match in SNIPPET.finditer(page.read_text(encoding="utf-8"))]
+    assert len(shown) == sum(page.read_text(encoding="utf-8").count("--8<--") for page in PAGES) > 0
+    for path, name, section in (match.groups() for match in shown):
+        assert f"# --8<-- [start:{section}]\n" in (ROOT / path).read_text(encoding="utf-8")
+        assert f'"{name}"' in tested
 
 
 def test_ci_runs_the_readmes_command() -> None:

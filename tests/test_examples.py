@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import jiwer
 import numpy as np
 import pytest
@@ -185,17 +190,67 @@ def test_own_server(dialect: str, server: FakeASRServer) -> None:
     assert done.stdout.startswith("[0.")
 
 
-def test_testing_your_code() -> None:
-    """testing_your_code.py is a passing suite of three tests, as its readers would run it."""
+@pytest.mark.parametrize("name", ["testing_your_code.py", "testing_service.py"])
+def test_suites(name: str) -> None:
+    """An example that is a suite of tests passes, as its readers would run it."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", EXAMPLES / "testing_your_code.py"],
+        [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", EXAMPLES / name],
         capture_output=True,
         encoding="utf-8",
         timeout=100,
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert "3 passed" in done.stdout
+    (passed,) = re.findall(r"(\d+) passed", done.stdout)
+    assert int(passed) >= (EXAMPLES / name).read_text(encoding="utf-8").count("\ndef test_") > 0
+    assert "skipped" not in done.stdout
+
+
+@pytest.fixture
+def service(server: FakeASRServer) -> Iterator[httpx.Client]:
+    """service.py, served by uvicorn in a process of its own."""
+    environment = {**os.environ, "HFASR_ROUTER_URL": server.router_url, "HF_TOKEN": "", "HF_TOKEN_PATH": os.devnull}
+    command: list[str | Path] = [sys.executable, "-W", "error", EXAMPLES / "service.py", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", env=environment) as process:
+        assert process.stderr is not None
+        told = iter(process.stderr.readline, "")
+        url = next(match[1] for line in told if (match := re.search(r"running on (http://\S+)", line)))
+        reader = threading.Thread(target=process.stderr.read)  # so that it never waits for us to read
+        reader.start()
+        with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+            yield client
+        process.terminate()
+        reader.join()
+    assert process.returncode in {0, -signal.SIGTERM, 1}  # uvicorn's way, the signal's, Windows'
+
+
+def test_service(service: httpx.Client) -> None:
+    """service.py transcribes what is uploaded, and says what is wrong with the rest."""
+    assert service.get("/health").json() == {"status": "ok"}
+    answer = service.post("/transcribe", files={"file": TRAIN.read_bytes()})
+    assert answer.json()["text"] == references()["train.flac"]
+    assert service.post("/transcribe", files={"file": b"<html>no audio</html>"}).status_code == 415
+    assert service.post("/transcribe?language=../..", files={"file": TRAIN.read_bytes()}).status_code == 422
+
+
+def test_service_stops_when_nobody_waits(service: httpx.Client, server: FakeASRServer) -> None:
+    """A caller who hangs up is not worked for any more: the request to the model's server is cut off."""
+    server.script(replies.Hang())
+    request = service.build_request("POST", "/transcribe", files={"file": TRAIN.read_bytes()})
+    lines = [f"POST {request.url.raw_path.decode()} HTTP/1.1", *(f"{k}: {v}" for k, v in request.headers.items())]
+    with socket.create_connection((request.url.host, request.url.port or 80), timeout=60) as caller:
+        caller.sendall("\r\n".join([*lines, "", ""]).encode() + request.read())
+        wait_until(lambda: bool(server.requests))
+        assert server.connections.open == 1
+    wait_until(lambda: server.connections.open == 0)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what comes at once on an idle machine, and within 50 s on a busy one."""
+    until = time.monotonic() + 50  # less than the client's own timeout of 60 s, which must not be what ends it
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("backend", [None, "pocketsphinx"])

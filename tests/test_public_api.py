@@ -40,7 +40,7 @@ FIELDS = {
         "backend provider model audio_sha256 audio_duration uploaded_bytes upload_format attempts=() "
         "fallback_reason=None audio_changes=() hfasr_version='' revision=None chunks=1"
     ),
-    "Attempt": "route status error request_id started duration waited loading=0.0 chunk=None",
+    "Attempt": "route status error request_id started duration waited loading=0.0 chunk=None channel=None",
     "RetryPolicy": (
         "max_attempts=5 wait_initial=0.5 wait_max=8.0 max_retry_after=120.0 loading_timeout=300.0 "
         "retry_maybe_billed=True breaker_threshold=5 breaker_recovery=30.0"
@@ -56,7 +56,7 @@ CONSTRUCTOR = (
     "provider: 'str | Sequence[str]' = 'auto', base_url: 'str | None' = None, dialect: 'DialectName' = 'auto', "
     "router_url: 'str | None' = None, token: 'str | None' = None, bill_to: 'str | None' = None, timeout: 'float' = 60.0, "
     "deadline: 'float | None' = None, retry: 'RetryPolicy' = RetryPolicy(max_attempts=5, wait_initial=0.5, wait_max=8.0, max_retry_after=120.0, loading_timeout=300.0, retry_maybe_billed=True, breaker_threshold=5, breaker_recovery=30.0), chunking: 'Chunking' = Chunking(chunk_length_s=None, max_concurrency=8, split='silence', stride_length_s=None), upload: 'UploadFormat' = 'auto', "
-    "channels: 'Channels' = 'mix', allow_private_urls: 'bool' = False, allow_paths: 'bool' = True, revision: 'str | None' = None, local_only: 'bool' = False, http_client: 'Any' = None) -> 'None'"
+    "channels: 'Channels' = 'mix', allow_private_urls: 'bool' = False, allow_paths: 'bool' = True, revision: 'str | None' = None, local_only: 'bool' = False, on_attempt: 'Callable[[Attempt], object] | None' = None, http_client: 'Any' = None) -> 'None'"
 )
 OPTIONS = [
     "model",
@@ -318,8 +318,24 @@ def test_import_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == ""
 
 
+IMPORTED = """
+    _client _client_base _core _core.bells _core.breaker _core.clock _core.config _core.gather _core.io _core.loops
+    _core.shared _forks _hosted _hosted.dialect _hosted.servers _version _warm errors policies types
+"""
+
+
+def test_what_an_import_may_load() -> None:
+    """Importing a client loads these modules of hfasr and some of Python's own, and nothing else at all."""
+    code = "import sys; was = set(sys.modules); from hfasr import ASRClient; print(*sorted(set(sys.modules) - was))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    ours = [name.partition(".")[2] for name in loaded if name.startswith("hfasr.")]
+    assert ours == sorted(IMPORTED.split())
+    assert {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names == {"hfasr"}
+
+
 LAYERS = [
-    {"_version", "errors", "formats", "policies", "wire"},
+    {"_forks", "_version", "errors", "formats", "policies", "wire"},
     {"types"},
     {"audio", "batches", "cache", "grouping"},
     {"_hosted", "backends", "live"},
@@ -327,18 +343,21 @@ LAYERS = [
     {"_run"},
     {"_long"},
     {"_batch"},
-    {"_client_base"},
+    {"_client_base", "_warm"},
     {"_client"},
     {"__init__"},
     {"cli", "integrations", "testing"},
 ]
 LEVEL = {part: i for i, layer in enumerate(LAYERS) for part in layer}
-ENGINES_MAY_IMPORT = {"types", "errors", "audio", "grouping"}
-HTTP_LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2"}
+ENGINES_MAY_IMPORT = {"_forks", "types", "errors", "audio", "grouping"}
+HTTP_LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2", "h11"}
 HTTP_FILES = {
-    "_core/connections.py": {"httpcore"},
+    "_core/http1.py": {"h11"},
+    "_core/lines.py": {"httpcore"},
     "_core/network.py": {"httpcore"},
-    "_core/pool.py": {"httpcore", "httpx"},
+    "_core/pool.py": {"httpcore"},
+    "_core/proxied.py": {"httpcore"},
+    "_core/ways.py": {"httpcore"},
 }
 MAX_CODE_LINES = 250
 
@@ -416,8 +435,8 @@ def test_engines_import_little() -> None:
     assert used - ENGINES_MAY_IMPORT == set()
 
 
-def test_http_libraries_stay_in_three_files() -> None:
-    """Only the network, the connections and the pools know an HTTP library, so that it can be changed there."""
+def test_http_libraries_stay_in_few_files() -> None:
+    """Only the files below the senders know an HTTP library, so that it can be changed there; none needs httpx."""
     found = {
         place: used
         for place, source, package in modules()

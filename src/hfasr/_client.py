@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ._client_base import BaseClient, with_options_shown
 from ._core.config import DEFAULT_MODEL
 from ._core.io import AsyncIO, BlockingIO, run_sync
+from ._warm import import_ahead
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable
@@ -35,7 +36,9 @@ class ASRClient(BaseClient):
 
     Works everywhere, also inside a running event loop (which it blocks: use `AsyncASRClient`
     there). Safe to use from many threads, which share connections and engines: of several first calls at
-    once, one loads the engine and the others wait for it. Making one is cheap: nothing is imported, opened or
+    once, one loads the engine and the others wait for it. After a fork it works on in the child, also while other
+    threads of the parent's use it: each process opens connections of its own. (Load PyTorch's models in the child:
+    their threads do not come along.) Making one is cheap: nothing is imported, opened or
     looked up before the first call.
 
     Args:
@@ -84,6 +87,12 @@ class ASRClient(BaseClient):
 
         local_only: ``True``: no socket is opened. Servers are left out of the routes, engines load what is
             on this machine, no token is looked up, and audio by URL is refused.
+
+        on_attempt: A plain function that is called with each `Attempt` (a request, a run of an engine, a route
+            that was skipped), once and in order, when it is known how it ended; of chunks that are in work at
+            once, in order within each. It is called in the thread or task of the call, so it must be quick and
+            not block. What it raises is logged once and never breaks a call. It stays behind when a client is
+            pickled.
 
         http_client: An ``httpx.Client`` (or ``httpx2.Client``) for API calls; never closed here. With
             it and a *deadline*, each request runs in a helper thread, left behind on expiry.
@@ -324,8 +333,9 @@ class AsyncASRClient(BaseClient):
     """
     Speech to text, from asyncio and trio; arguments and methods are those of `ASRClient`.
 
-    File reads, decoding and look-ups never block the event loop. One client belongs to one event
-    loop.
+    File reads, decoding and look-ups never block the event loop; what has to be imported first
+    neither, where it is made by ``async with``. One client belongs to one event loop at a time; in a forked child
+    that is one of the child's.
 
     Example:
         >>> import asyncio
@@ -349,6 +359,7 @@ class AsyncASRClient(BaseClient):
     async def transcribe(self, audio: AudioInput, /, **options: Unpack[TranscribeOptions]) -> Transcript:
         """Turn *audio* into text; see `ASRClient.transcribe`. Async files and iterables are taken, too."""
         self._check_open()
+        await import_ahead()
         return await _transcribe(self._io, self._config, self._shared, audio, options)
 
     @with_options_shown
@@ -394,11 +405,13 @@ class AsyncASRClient(BaseClient):
     async def wait_until_ready(self, *, timeout: float) -> None:  # the contract's name
         """Wait until the first route answers; see `ASRClient.wait_until_ready`."""
         self._check_open()
+        await import_ahead()
         await _wait_until_ready(self._io, self._config, self._shared, timeout)
 
     async def preload(self) -> None:
         """Load the local engines now; see `ASRClient.preload`."""
         self._check_open()
+        await import_ahead()
         await _preload(self._io, self._config, self._shared)
 
     async def aclose(self) -> None:
@@ -411,6 +424,7 @@ class AsyncASRClient(BaseClient):
                 await self._io.finish(self._shared.close)  # an engine may have a large model to free
 
     async def __aenter__(self) -> Self:
+        await import_ahead()
         self._check_open()
         return self
 

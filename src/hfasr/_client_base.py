@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._core.io import AsyncIO, BlockingIO
     from ._long.plan import StreamAsk
     from .audio import UploadFormat
+    from .types import Attempt
 
 __all__ = ["BaseClient", "with_options_shown"]
 
@@ -75,6 +76,7 @@ class BaseClient:
         allow_paths: bool = True,
         revision: str | None = None,
         local_only: bool = False,
+        on_attempt: Callable[[Attempt], object] | None = None,
         http_client: Any = None,
     ) -> None:
         self._settings: dict[str, Any] = {
@@ -97,6 +99,7 @@ class BaseClient:
             "allow_paths": allow_paths,
             "revision": revision,
             "local_only": local_only,
+            "on_attempt": on_attempt,
         }
         self._config = Config(**self._settings)
         self._shared = Shared()
@@ -184,8 +187,9 @@ class BaseClient:
         return f"{type(self).__name__}({self._config})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Neither the token nor connections travel: the other process finds its own.
-        return _unpickle, (type(self), {**self._settings, "token": None})
+        # Neither the token nor connections travel: the other process finds its own. Nor does on_attempt, which as
+        # a rule holds what cannot: a queue, a file, a meter. To send it where it can would hide where it cannot.
+        return _unpickle, (type(self), {**self._settings, "token": None, "on_attempt": None})
 
 
 def _unpickle(cls: type[BaseClient], settings: dict[str, Any]) -> BaseClient:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import os
+import re
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .types import AudioInput, Transcript
@@ -36,10 +38,25 @@ class BatchItem:
     resumed: bool = False
     """Whether it comes from the journal: nothing was sent for it this time."""
 
+    def __repr__(self) -> str:
+        values = {f.name: repr(getattr(self, f.name)) for f in fields(self) if f.name != "audio"}
+        shown = {"index": "", "audio": _shown(self.audio), **values}
+        return f"BatchItem({', '.join(f'{name}={value}' for name, value in shown.items())})"
+
     @property
     def ok(self) -> bool:
         """Whether there is a transcript."""
         return self.error is None
+
+
+def _shown(audio: Any) -> str:
+    """Say which input it is: items are printed and logged, and the input may be all of the audio."""
+    if isinstance(audio, str | os.PathLike):
+        name = str(audio)
+        return repr(re.sub(r"(?<=://)[^/?#]*@|[?#].*", "", name) if "://" in name else name)[:200]
+    if isinstance(audio, bytes | bytearray | memoryview):
+        return f"<{len(audio)} bytes>"
+    return f"<{type(audio).__name__}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .batches import BatchItem
     from .types import Attempt
@@ -87,12 +87,42 @@ __all__ = [
 MAX_MESSAGE_CHARS = 500
 MAX_BODY_CHARS = 2_000
 
-_SECRETS = re.compile(
+
+class _Pattern:
+    """A regular expression that is compiled when it is first used: importing this would take twice as long."""
+
+    def __init__(self, pattern: str, flags: re.RegexFlag = re.NOFLAG) -> None:
+        self._pattern = pattern
+        self._flags = flags
+
+    def sub(self, replacement: str | Callable[[re.Match[str]], str], text: str) -> str:
+        """Return *text* with every match replaced."""
+        return re.sub(self._pattern, replacement, text, flags=self._flags)  # re keeps what it has compiled
+
+
+_SECRETS = _Pattern(
     r"(?:hf_|api_org_)[A-Za-z0-9_.-]{6,}"
     r"|(?i:(bearer)\s+)[A-Za-z0-9._~+/=-]{8,}|(?i:(key|basic)\s+)[A-Za-z0-9._~+/=-]{16,}"
 )
-_LONG_RUNS = re.compile(r"[A-Za-z0-9+/=_-]{100,}")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
+_BYTE = r"\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd"  # read as text; white space is not among them
+_ESCAPED = r"\\{1,2}(?:x|u00)[0-9A-Fa-f]{2}"
+_AUDIO = _Pattern(  # what encodings of it look like; every gap is bounded, as a server may send anything
+    r"[A-Za-z0-9+/=_-]{100,}"  # base64 and hex,
+    r"|[A-Za-z0-9+/=]{60,}(?:(?:\s|\\r|\\n){1,4}[A-Za-z0-9+/=]{20,})*"  # also in lines,
+    r"|\b(?:[0-9A-Fa-f]{2}[ :,-]{1,2}){16,}(?:[0-9A-Fa-f]{2}\b)?"  # or with spaces;
+    rf"|{_ESCAPED}(?:.{{0,24}}?{_ESCAPED}){{3,}}"  # bytes, escaped
+    rf"|[{_BYTE}](?:[^{_BYTE}]{{0,24}}[{_BYTE}]){{5,}}"  # and as they are,
+    rf"|[{_BYTE}\xa0-\xff](?:[^{_BYTE}\xa0-\xff]{{0,5}}[{_BYTE}\xa0-\xff]){{11,}}"  # also as Latin-1;
+    r"|(?:-?\d{1,20}+(?:\.\d{1,20}+)?+(?:e-?\d{1,3}+)?+[,;\s]{1,3}){20,}-?[\d.]{0,20}",  # samples
+    re.DOTALL,
+)
+_LEFT_OUT = "\ue000"  # for private use: no text has it
+_SCRAPS = _Pattern(rf"{_LEFT_OUT}(?:[^{_LEFT_OUT}]{{0,12}}{_LEFT_OUT})+")
+_STYLE = _Pattern(r"(?:\x1b\[|\x9b)[0-9;?]{0,20}[ -/]?[@-~]")  # ECMA-48's control sequences: colours and the like
+_UNPRINTABLE = _Pattern(  # control characters, and what is not seen or turns text around
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff"
+    r"\U000e0000-\U000e007f]+"
+)
 
 E = TypeVar("E", bound="HfasrError")
 
@@ -101,16 +131,17 @@ def clean(text: str, *, limit: int = MAX_MESSAGE_CHARS) -> str:
     r"""
     Make *text* fit for a message: one line, at most *limit* characters, nothing secret.
 
-    What looks like a token is masked, runs of 100 and more base64 characters (a server that
-    echoes the audio) are left out, and control characters become spaces.
+    What looks like a token is masked, what looks like audio (a server that echoes it: as it is, in base64, in hex,
+    escaped, or as numbers) is left out, and control characters become spaces.
 
     Example:
         >>> clean("bad\r\ntoken hf_abcdefghijkl")
         'bad token hf_***'
     """
     text = text[: 100 * limit]  # a server may send megabytes: bound the work below
+    text = _STYLE.sub("", text)
     text = _SECRETS.sub(lambda match: f"{match[1] or match[2]} ***" if match[1] or match[2] else "hf_***", text)
-    text = _LONG_RUNS.sub("…", text)
+    text = _SCRAPS.sub(_LEFT_OUT, _AUDIO.sub(_LEFT_OUT, text)).replace(_LEFT_OUT, "…")
     text = " ".join(_UNPRINTABLE.sub(" ", text).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 

@@ -196,7 +196,8 @@ class Attempt:
     error: str | None
     """
     Name of the error's class, ``None`` where it worked; ``"skipped"``: nothing was tried, because the
-    route had failed too many calls in a row (`RetryPolicy.breaker_threshold`).
+    route had failed too many calls in a row (`RetryPolicy.breaker_threshold`); ``"cancelled"``: the call
+    was given up while it was under way.
     """
 
     request_id: str | None
@@ -215,7 +216,10 @@ class Attempt:
     """Seconds of `duration` that went into loading a model on this machine."""
 
     chunk: int | None = None
-    """Which chunk of long audio it was for, from 0."""
+    """Which chunk of long audio it was for, from 0; with ``channels="split"`` each channel counts its own."""
+
+    channel: int | None = None
+    """Which channel of the recording it was for, from 0, with ``channels="split"``."""
 
 
 @dataclass(frozen=True, slots=True)

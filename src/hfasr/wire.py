@@ -26,6 +26,9 @@ class Request:
     content: bytes = field(default=b"", repr=False)
     """The whole body."""
 
+    about: object = field(default=None, repr=False, compare=False)
+    """What it is for, for whoever stands between; never sent. See `hfasr._core.about`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Response:

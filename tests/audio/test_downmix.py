@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -16,16 +18,35 @@ def test_mono_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("correlation", "cancelled"), [(1.0, False), (0.0, False), (-0.8, False), (-0.95, True), (-1.0, True)]
+    ("correlation", "cancelled"),
+    [(1.0, False), (0.0, False), (-0.8, False), (-0.87, False), (-0.93, True), (-0.95, True), (-1.0, True)],
 )
-def test_cancelling_needs_a_strong_negative_correlation(correlation: float, cancelled: bool) -> None:
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_cancelling_needs_a_strong_negative_correlation(
+    correlation: float, cancelled: bool, order: Literal["C", "F"]
+) -> None:
     """The bound lies at a correlation of -0.9: wide stereo is mixed, swapped poles are not."""
     rng = np.random.default_rng(1)
     left = rng.standard_normal(50_000)
     right = correlation * left + np.sqrt(1 - correlation**2) * rng.standard_normal(50_000)
     downmix = Downmix(2, sampling_rate=16_000)
-    downmix(np.stack([left, right], axis=1).astype(np.float32))
+    downmix(np.array(np.stack([left, right], axis=1), np.float32, order=order))
     assert downmix.cancelled is cancelled
+
+
+@pytest.mark.parametrize("n_channels", [2, 3])
+@pytest.mark.parametrize("loudest", [0.1, 1e20, np.nan])
+def test_the_order_in_memory_does_not_matter(n_channels: int, loudest: float) -> None:
+    """Frames side by side, as in files, and one channel after the other, as from FFmpeg, give the same."""
+    samples = np.stack([tone(duration=2)] + [-0.9 * tone(duration=2)] * (n_channels - 1), axis=1)
+    samples[100, 0] = loudest
+    made = []
+    for order in ("C", "F"):
+        downmix = Downmix(n_channels, sampling_rate=16_000)
+        mono = downmix(np.array(samples, np.float32, order=order))
+        made.append((mono, downmix.changes(), downmix.n_not_finite))
+    np.testing.assert_allclose(made[0][0], made[1][0], rtol=1e-6)
+    assert made[0][1:] == made[1][1:]
 
 
 def test_silence_is_not_cancelling() -> None:

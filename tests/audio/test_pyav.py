@@ -30,6 +30,33 @@ def test_damaged_packets_are_left_out() -> None:
     assert heard(decoded.audio.waveform, 16_000)[0] == pytest.approx(440, abs=2)
 
 
+@pytest.mark.parametrize("before", [1, 2])
+def test_channels_that_change_on_the_way_are_an_error(before: int) -> None:
+    """A file of mono and stereo, one after the other, is refused: nobody knows what its channels are."""
+    parts = {n: encode(np.stack([tone(duration=2)] * n, axis=1), format="MP3") for n in (1, 2)}
+    with pytest.raises(AudioDecodeError, match="changes its rate or channels on the way"):
+        decode(source(parts[before] + parts[3 - before]))
+
+
+def test_another_kind_of_samples_on_the_way_is_no_obstacle() -> None:
+    """What a decoder gives as whole numbers and then as floats is one sound."""
+    from hfasr.audio.pyav import AVReader
+
+    given = tone(duration=2)
+    reader = AVReader(source(encode_av(given, 16_000, container="matroska", codec="pcm_s16le")))
+    frames = []
+    for kind, samples in (("s16", (given[:20_000] * 2**15).astype(np.int16)), ("flt", given[20_000:])):
+        for start in range(0, len(samples), 1_000):
+            frame = av.AudioFrame.from_ndarray(samples[None, start : start + 1_000], format=kind, layout="mono")
+            frame.sample_rate = 16_000
+            frames.append(frame)
+    with reader:
+        reader._first, *rest = frames
+        reader._frames = iter(rest)
+        heard_ = np.concatenate(list(reader))
+    np.testing.assert_allclose(heard_[:, 0], given, atol=1e-4)
+
+
 def test_nothing_but_damage_is_an_error() -> None:
     """Where most packets are bad there is nothing to transcribe."""
     data = bytearray(m4a())

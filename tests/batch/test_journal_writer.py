@@ -202,3 +202,13 @@ def test_forked_child_is_turned_away(fd: int) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     writer.close()
     assert content(fd) == b"a\n"
+
+
+def test_closed_before_it_was_started(tmp_path: Path) -> None:
+    """A writer that Ctrl-C has kept from being started is closed like any other, and lets go of its file."""
+    ended: list[bool] = []
+    fd = os.open(tmp_path / "journal", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    writer = Writer(fd, 0, name="journal", on_end=lambda: ended.append(True))
+    writer.close()
+    os.close(fd)
+    assert ended == [True]

@@ -167,7 +167,8 @@ def test_closing_during_a_call(asr_server: FakeASRServer, wav: bytes) -> None:
         asr.transcribe(wav)
     assert len(asr_server.requests) == 1
     pools = asr._io.http._pools
-    assert pools._clients == {}
+    assert pools is not None
+    assert pools._senders == {}
 
 
 def test_one_async_client_in_two_event_loops(asr_server: FakeASRServer, wav: bytes) -> None:
@@ -177,8 +178,8 @@ def test_one_async_client_in_two_event_loops(asr_server: FakeASRServer, wav: byt
     async def call() -> str:
         text = (await asr.transcribe(wav)).text
         assert asr._io.http._pools is not None
-        for client in asr._io.http._pools._clients.values():
-            await client.aclose()  # so that the loop leaves no socket behind
+        for sender in asr._io.http._pools._senders.values():
+            await sender.aclose()  # so that the loop leaves no socket behind
         return text
 
     async def call_and_close() -> str:

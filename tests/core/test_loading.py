@@ -96,6 +96,13 @@ def test_wait_until_ready_behind_the_router(session: Make, asr_server: FakeASRSe
     assert len(asr_server.requests[-1].body) < 2_000
 
 
+@pytest.mark.parametrize("channels", ["split", 1])
+def test_wait_until_ready_whatever_the_channels(session: Make, asr_server: FakeASRServer, channels: str | int) -> None:
+    """The short silence that is sent has one channel, whichever ones the client takes of recordings."""
+    session(router_url=asr_server.router_url, channels=channels).call("wait_until_ready", timeout=60)
+    assert [request.status for request in asr_server.requests] == [200]
+
+
 def test_wait_until_ready_gives_up(session: Make, asr_server: FakeASRServer, fake_clock: FakeClock) -> None:
     """When the time is up, the error says so, and its cause is the last answer."""
     asr_server.script(*[replies.loading()] * 40)

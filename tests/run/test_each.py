@@ -24,7 +24,7 @@ from tests.run.kit import FunctionOrder, ask, io_of
 Make = Callable[..., Session]
 
 
-def run(session: Session, order: FunctionOrder, deliver: Callable[[Any], object]) -> None:
+def run(session: Session, order: FunctionOrder, deliver: Callable[[Any], None]) -> None:
     """Call `each`: in the sync colour by `run_sync`, which allows no suspending."""
     if session.colour == "sync":
         run_sync(each(order, deliver))

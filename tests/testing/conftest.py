@@ -14,6 +14,7 @@ from hfasr.testing import FakeASRServer, ToneSpeech
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 class Encode(Protocol):
@@ -46,6 +47,12 @@ def encode() -> Encode:
         return file.getvalue()
 
     return encode
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> Path:
+    """Where a cassette is kept."""
+    return tmp_path / "cassettes" / "one.json"
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ import pytest
 import hfasr.testing
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hfasr.testing import FakeASRServer, FakeBackend, ToneSpeech
 
 
@@ -38,3 +41,78 @@ def test_every_name_is_there() -> None:
         assert getattr(hfasr.testing, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = hfasr.testing.Nothing
+
+
+TESTS = """
+import os
+import pytest
+from hfasr import ASRClient, Audio
+from hfasr.testing import ToneSpeech
+
+def transcribe(words):
+    with ASRClient(router_url=os.environ["SERVER"]) as asr:
+        return asr.transcribe(Audio(ToneSpeech().say(words), 16_000)).text
+
+def test_one(hfasr_cassette):
+    assert transcribe("red boat") == "red boat"
+
+@pytest.mark.parametrize("words", ["green/river", "green_river", "apple" + 200 * " "], ids=str)
+def test_names(hfasr_cassette, words):
+    assert transcribe(words.replace("/", " ").replace("_", " ")) == words.replace("/", " ").replace("_", " ").strip()
+
+class TestGroup:
+    @pytest.mark.hfasr_cassette("shared/one.json")
+    def test_marked(self, hfasr_cassette):
+        assert transcribe("leaf") == "leaf"
+"""
+
+HANDLED = """
+import contextlib
+from hfasr import ASRClient
+
+def test_handled(hfasr_cassette, tone_speech):
+    from hfasr import Audio
+    with ASRClient() as asr, contextlib.suppress(Exception):
+        asr.transcribe(Audio(tone_speech.say("red"), 16_000))
+
+def test_unused(hfasr_cassette):
+    pass
+"""
+
+
+def run(folder: Path, *arguments: str, server: str = "http://127.0.0.1:9") -> str:
+    """Run pytest in *folder* as a user would, and return what it says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--strict-markers", *arguments],
+        cwd=folder,
+        env={**os.environ, "SERVER": server, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def test_recorded_with_an_option_and_replayed_without(asr_server: FakeASRServer, tmp_path: Path) -> None:
+    """`--hfasr-record=new` records each test into a file of its own, and then no server is needed."""
+    (tmp_path / "test_mine.py").write_text(TESTS, encoding="utf-8")
+    assert "5 passed" in run(tmp_path, "--hfasr-record=new", server=asr_server.router_url)
+    assert len(asr_server.requests) == 5
+    files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.json"))
+    assert "cassettes/test_mine/test_one.json" in files
+    assert "cassettes/test_mine/test_names[green_river].json" in files
+    assert "shared/one.json" in files
+    assert len(files) == 5
+    assert max(len(file.rpartition("/")[2]) for file in files) < 128
+    assert "5 passed" in run(tmp_path)
+
+
+def test_a_miss_fails_the_test_that_handled_it(tmp_path: Path) -> None:
+    """A test whose code swallows the error fails all the same, once, and one that asks nothing passes without a file."""
+    (tmp_path / "test_mine.py").write_text(HANDLED, encoding="utf-8")
+    told = run(tmp_path)
+    assert "1 failed, 1 passed" in told
+    assert "NotRecordedError: there is no recording in test_handled.json" in told
+    assert "--hfasr-record=new" in told
+    assert not (tmp_path / "cassettes").exists()

@@ -99,3 +99,43 @@ def test_failures_of_the_router_carry_a_request_id(asr_server: FakeASRServer, ht
     assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};abc", got[0])
     assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", got[1])
     assert got[2] == "mine"
+
+
+OF_INFERENCE = {
+    "access-control-allow-credentials": "true",
+    "content-type": "application/json",
+    "vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+}
+
+
+@pytest.mark.parametrize(
+    ("reply", "recorded"),
+    [
+        (replies.loading(), OF_INFERENCE),
+        (replies.rate_limited(), OF_INFERENCE),
+        (
+            replies.unauthorized(),
+            {
+                "access-control-allow-origin": "*",
+                "content-type": "application/json; charset=utf-8",
+                "cross-origin-opener-policy": "same-origin",
+                "referrer-policy": "strict-origin-when-cross-origin",
+                "vary": "Origin",
+                "www-authenticate": 'Bearer realm="Authentication required", charset="UTF-8"',
+                "x-error-message": "Invalid username or password.",
+                "x-powered-by": "huggingface-moon",
+                "x-robots-tag": "none",
+            },
+        ),
+    ],
+    ids=["503", "429", "401"],
+)
+def test_scripted_failures_have_the_recorded_headers(
+    asr_server: FakeASRServer, http: httpx.Client, reply: Reply, recorded: dict[str, str]
+) -> None:
+    """Every header of the recorded failures is there but those of the network between; none tells how long to wait."""
+    asr_server.script(reply)
+    got = http.post(asr_server.router_url + MODEL)
+    assert {name: got.headers.get(name) for name in recorded} == recorded
+    assert got.headers["connection"] == "keep-alive"
+    assert not [name for name in got.headers if name.startswith(("retry-after", "ratelimit"))]

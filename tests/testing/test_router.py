@@ -43,6 +43,16 @@ RECORDED_SHAPES = {  # of headers whose value differs each time; beside them an 
 }
 
 
+RECORDED_HUB_HEADERS = {  # of a model's page, on the same day
+    "access-control-allow-origin": "https://huggingface.co",
+    "content-type": "application/json; charset=utf-8",
+    "cross-origin-opener-policy": "same-origin",
+    "referrer-policy": "strict-origin-when-cross-origin",
+    "vary": "Origin",
+    "x-powered-by": "huggingface-moon",
+}
+
+
 FLAC = {"content-type": "audio/flac"}
 
 
@@ -167,10 +177,20 @@ def test_a_binary_request_with_a_bad_token_gets_html(http: httpx.Client, clip: b
 
 
 def test_the_hub_says_who_serves_a_model(asr_server: FakeASRServer, http: httpx.Client) -> None:
-    """A model's page has its task and mapping in the recorded form."""
-    info = http.get(f"{asr_server.url}/api/models/openai/whisper-large-v3?expand=inferenceProviderMapping").json()
+    """A model's page has its task, or on demand the mapping and no more, each in the recorded form."""
+    url = f"{asr_server.url}/api/models/openai/whisper-large-v3"
+    page = http.get(url)
+    assert {name: page.headers.get(name) for name in RECORDED_HUB_HEADERS} == RECORDED_HUB_HEADERS
+    assert re.fullmatch("Root=1-[0-9a-f]{8}-[0-9a-f]{24}", page.headers["x-request-id"])
+    model = page.json()
+    assert (model["pipeline_tag"], model["library_name"]) == ("automatic-speech-recognition", "transformers")
+    assert (model["modelId"], model["author"]) == ("openai/whisper-large-v3", "openai")
+    assert re.fullmatch("[0-9a-f]{40}", model["sha"])
+    assert "inferenceProviderMapping" not in model
+    assert "author" not in http.get(f"{asr_server.url}/api/models/whisper").json()
+    info = http.get(f"{url}?expand=inferenceProviderMapping").json()
+    assert list(info) == ["_id", "id", "inferenceProviderMapping"]
     assert re.fullmatch("[0-9a-f]{24}", info["_id"])
-    assert info["pipeline_tag"] == "automatic-speech-recognition"
     assert info["inferenceProviderMapping"]["hf-inference"] == {
         "status": "live",
         "providerId": "openai/whisper-large-v3",

@@ -14,7 +14,7 @@ from hfasr.errors import JournalError
 
 from . import journal_file
 from .journal_lines import Entry, decode, encode
-from .journal_writer import Writer, closed_error
+from .journal_writer import Line, Writer, closed_error
 from .records import error_to_dict
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "Journal"]
 
 logger = logging.getLogger("hfasr")
+
+_INLINE_CHARS = 2_000
+"""Of a transcript whose record is made at once. With a word in six characters, each with times, that takes 5 ms."""
 
 
 class Journal:
@@ -79,8 +82,9 @@ class Journal:
             file = stack.enter_context(path.open("rb"))
             index, size = journal_file.load(fd, file, self._name)
             writer = Writer(fd, size, name=self._name, on_end=self._release)
-            writer.start()
+            # Before it is started: Ctrl-C may come then, and `close` must find all of it.
             self._held, self._file, self._index, self._writer = stack.pop_all(), file, index, writer
+            writer.start()
 
     def find(self, key: ItemKey) -> Entry | None:
         """
@@ -127,14 +131,25 @@ class Journal:
             chunk: Which chunk of long audio it is, from 0; ``None``: a whole item.
 
             done: Called once, with ``None`` when the record is on the disk, or with why it is not. In the
-                writer's thread, in the order of the calls; where nothing can be written at all, in this one.
+                writer's thread, those without an error in the order of the calls; where nothing can be written at
+                all, or a short record not be made, in this one.
         """
-        try:
-            line = encode(key, item, chunk=chunk)
-        except Exception as error:  # noqa: BLE001  # whatever an engine's or a caller's own objects raise
-            why = error_to_dict(error)["message"]
-            done(JournalError(f"{self._name} cannot hold the transcript of an engine: {why}; mend the engine"))
-            return
+        name = self._name
+
+        def make_line() -> bytes:
+            try:
+                return encode(key, item, chunk=chunk)
+            except Exception as error:  # noqa: BLE001  # whatever an engine's or a caller's own objects raise
+                why = error_to_dict(error)["message"]
+                raise JournalError(f"{name} cannot hold the transcript of an engine: {why}; mend the engine") from None
+
+        line: Line = make_line  # by the writer, where it takes long: this may be an event loop's thread
+        if _is_small(item):
+            try:
+                line = make_line()
+            except JournalError as error:
+                done(error)
+                return
         index, writer = self._index, self._writer
 
         def finish(offset: int, error: JournalError | None) -> None:
@@ -178,3 +193,13 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _is_small(item: BatchItem) -> bool:
+    transcript = item.transcript
+    try:
+        return transcript is None or (
+            len(transcript.text) <= _INLINE_CHARS and len(transcript.segments) <= _INLINE_CHARS // 10
+        )
+    except TypeError:  # an engine's own notion of a transcript, of which `encode` will tell
+        return True

@@ -20,13 +20,16 @@ from typing import NamedTuple, TypeAlias
 
 from hfasr.errors import JournalError
 
-__all__ = ["GATHER_S", "Finish", "Writer", "closed_error", "sync_data", "write_all"]
+__all__ = ["GATHER_S", "Finish", "Line", "Writer", "closed_error", "sync_data", "write_all"]
 
 GATHER_S = 0.05
 """Seconds between the beginnings of two groups, at least: 20 fsyncs a second wear out no disk."""
 
 Finish: TypeAlias = Callable[[int, JournalError | None], None]
 """Called once: with the offset at which a line lies on the disk, or with why it does not."""
+
+Line: TypeAlias = bytes | Callable[[], bytes]
+"""Ends in a newline; or what makes it, in the writer's thread, or raises a `JournalError`."""
 
 logger = logging.getLogger("hfasr")
 
@@ -41,7 +44,7 @@ _REASONS = {
 class _Pending(NamedTuple):
     """A line that is to be written."""
 
-    line: bytes
+    line: Line
     finish: Finish
 
 
@@ -94,8 +97,8 @@ class Writer:
         self._began = time.monotonic() - self._gather_s
         self._thread.start()
 
-    def append(self, line: bytes, finish: Finish) -> bool:
-        """Queue *line*, which ends in a newline; ``False``: it is too late, and *finish* will not be called."""
+    def append(self, line: Line, finish: Finish) -> bool:
+        """Queue *line*; ``False``: it is too late, and *finish* will not be called."""
         with self._news:
             if self._closing or not self._thread.is_alive():  # not alive: in a forked child
                 return False
@@ -127,7 +130,9 @@ class Writer:
         with self._news:
             self._closing = True
             self._news.notify()
-        if threading.current_thread() is not self._thread:
+        if self._thread.ident is None:  # Ctrl-C came before it was started
+            self._on_end()
+        elif threading.current_thread() is not self._thread:
             self._thread.join()
 
     def _run(self) -> None:
@@ -151,25 +156,39 @@ class Writer:
             return group
 
     def _commit(self, group: list[_Pending]) -> None:
-        if self._failure is None:
+        made = [(line, pending.finish) for pending in group if (line := self._made(pending)) is not None]
+        if made and self._failure is None:
             try:
-                write_all(self._fd, b"".join(pending.line for pending in group))
+                write_all(self._fd, b"".join(line for line, _ in made))
                 sync_data(self._fd)
             except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
                 self._failure = error.with_traceback(None)  # whose frames hold the lines
                 with contextlib.suppress(OSError):
                     os.ftruncate(self._fd, self._size)
-        for pending in group:
+        for line, finish in made:
             failure = None if self._failure is None else _write_error(self._name, self._failure)
-            try:
-                pending.finish(self._size, failure)
-            except Exception:
-                logger.exception("%s: what waited for a record failed", self._name)
+            self._tell(finish, failure)
             if failure is None:
-                self._size += len(pending.line)
+                self._size += len(line)
         with self._progress:
             self._n_finished += len(group)
             self._progress.notify_all()
+
+    def _made(self, pending: _Pending) -> bytes | None:
+        """Return the line; ``None``: it cannot be made, of which nobody else's hears."""
+        if isinstance(pending.line, bytes):
+            return pending.line
+        try:
+            return pending.line()
+        except JournalError as error:
+            self._tell(pending.finish, error)
+            return None
+
+    def _tell(self, finish: Finish, error: JournalError | None) -> None:
+        try:
+            finish(self._size, error)
+        except Exception:
+            logger.exception("%s: what waited for a record failed", self._name)
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -56,9 +56,8 @@ class Opened:
             if settings.journal is not None:
                 from .journal import Journal
 
-                journal = Journal(settings.journal)
-                journal.open()
-                self.journal = journal
+                self.journal = Journal(settings.journal)
+                self.journal.open()
             self.job = Job(
                 config=config,
                 shared=shared,

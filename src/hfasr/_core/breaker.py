@@ -93,6 +93,12 @@ class Breaker:
         self._circuits: OrderedDict[Hashable, _Circuit] = OrderedDict()
         self._lock = threading.Lock()
 
+    def renew(self) -> None:
+        """Go on in a forked child, where no call of the parent's probes a route; see `hfasr._forks`."""
+        self._lock = threading.Lock()
+        for circuit in self._circuits.values():
+            circuit.probe = None
+
     def enter(self, key: Hashable, policy: RetryPolicy, now: float, *, forced: bool) -> Permit | str:
         """
         Return leave to take the route of *key*, or why it is skipped.

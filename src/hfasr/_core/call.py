@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["transcribe_piece"]
 
-_INLINE_CHARS, _INLINE_SEGMENTS = 20_000, 2_000
-"""Up to here a transcript is looked at on the event loop, in some 20 ms at most: that is more than 10 minutes say."""
+_INLINE_CHARS, _INLINE_SEGMENTS = 5_000, 500
+"""Up to here a transcript is looked at on the event loop, in some 5 ms at most: that is more than 3 minutes say."""
 
 
 async def transcribe_piece(
@@ -43,11 +43,13 @@ async def transcribe_piece(
     """
 
     async def take(route: Route, window: float | None) -> tuple[Transcript, Provenance]:
+        call.turn_to(route)
         if isinstance(route, LocalRoute):
             return await _on_this_machine(call, route, audio, options, window)
         return await _hosted(call, route, audio, options, window)
 
     (transcript, origin), reason = await over_routes(call, routes, take, audio.shorter)
+    call.tell()
     transcript = await _looked_at(call, transcript, audio)
     origin = replace(
         origin,

@@ -8,6 +8,7 @@ be waited out on an event. What was stopped so ends in `Cancelled`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import threading
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
+
+from hfasr._forks import in_child
 
 from .io import AsyncIO, BlockingIO
 
@@ -24,11 +27,24 @@ if TYPE_CHECKING:
     from .bells import Bell
     from .http import Reach
 
-__all__ = ["CANCEL", "Cancel", "Cancelled", "Stoppable", "StoppableAsyncIO", "StoppableBlockingIO", "shut_down"]
+__all__ = [
+    "CANCEL",
+    "Cancel",
+    "Cancelled",
+    "CutOff",
+    "Stoppable",
+    "StoppableAsyncIO",
+    "StoppableBlockingIO",
+    "shut_down",
+]
 
 
 class Cancelled(BaseException):
     """The batch that this call belongs to has stopped. No `Exception`: nothing on the way handles it."""
+
+
+class CutOff(Cancelled):
+    """The same, while it was on the wire."""
 
 
 class Stoppable(Protocol):
@@ -146,6 +162,8 @@ class Cancel:
 CANCEL: ContextVar[Cancel | None] = ContextVar("hfasr_cancel", default=None)
 """Of the batch for which this thread or task works."""
 
+in_child(functools.partial(CANCEL.set, None))  # the batch is the parent's
+
 
 def shut_down(stream: Any) -> None:
     """End whatever waits on *stream*, a network stream of httpcore, in any thread. Closing it would wake nobody."""
@@ -170,7 +188,7 @@ class StoppableBlockingIO(BlockingIO):
             return await super().send(request, timeout=timeout, expires_in=expires_in, reach=reach)
         except Exception:
             if self._cancel.was_cut:
-                raise Cancelled from None
+                raise CutOff from None
             raise
 
     async def sleep(self, seconds: float) -> None:

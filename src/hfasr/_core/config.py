@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from hfasr._hosted.servers import DEFAULT_MODEL, ROUTER_URL, check_url
-from hfasr.types import Backend, Chunking, RetryPolicy
+from hfasr.types import Attempt, Backend, Chunking, RetryPolicy
 
 if TYPE_CHECKING:
     from hfasr.audio import UploadFormat
@@ -46,6 +47,7 @@ class Config:
     allow_paths: bool = True
     revision: str | None = None
     local_only: bool = False
+    on_attempt: Callable[[Attempt], object] | None = None
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__  # a frozen dataclass normalises its own fields so
@@ -79,6 +81,7 @@ class Config:
             )
         if not isinstance(self.local_only, bool):  # "no" would be true, 0 would let audio out
             raise TypeError(f"local_only must be True or False, not {type(self.local_only).__name__}")
+        _hook(self.on_attempt)
         if self.local_only and not self._has_engine:
             raise ValueError(
                 'local_only=True leaves no route, since servers are left out: choose backend="transformers", '
@@ -108,6 +111,8 @@ class Config:
         default = Config()
         names = [name for name in self.__dataclass_fields__ if name != "token"]
         shown = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(default, name)}
+        if self.on_attempt is not None:  # a partial's repr shows what it was given
+            shown["on_attempt"] = getattr(self.on_attempt, "__qualname__", type(self.on_attempt).__name__)
         return {**shown, "token": "***"} if self.token else shown
 
 
@@ -141,6 +146,19 @@ def _string_or_none(name: str, value: object) -> None:
 def _one_of(name: str, value: object, allowed: Sequence[str]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {str(value)[:50]!r}")
+
+
+def _hook(hook: object) -> None:
+    """See that *hook* can be called from either colour."""
+    if hook is None:
+        return
+    if not callable(hook):
+        raise TypeError(f"on_attempt must be a function of one Attempt, not {type(hook).__name__}")
+    if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None)):  # noqa: B004  # its type is what is looked at
+        raise TypeError(
+            "on_attempt must be a plain function: nobody would await it, as it is called in the middle of a request; "
+            "let it put the Attempt into a queue, and await there"
+        )
 
 
 def _header_value(name: str, value: object) -> None:

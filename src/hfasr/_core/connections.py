@@ -10,12 +10,24 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
-import httpcore
 
-__all__ = ["IDLE_S", "MAX_IDLE", "AsyncConnections", "Connections"]
+from hfasr.errors import APIConnectionError
+
+from .lines import AsyncLine, BlockingLine, Key, key_of
+
+if TYPE_CHECKING:
+    import ssl
+
+    from hfasr.wire import Request
+
+    from .http1 import Head
+    from .network import AsyncBackend, BlockingBackend
+    from .target import Target
+
+__all__ = ["IDLE_S", "MAX_IDLE", "AsyncConnections", "Connections", "closed"]
 
 MAX_IDLE = 256
 """Idle connections that are kept, to all servers together."""
@@ -23,56 +35,70 @@ MAX_IDLE = 256
 IDLE_S = 30.0
 """How long."""
 
+Line = TypeVar("Line", BlockingLine, AsyncLine)
 
-class _Stacks:
-    """Idle connections by origin, and all that are open."""
+
+def closed() -> APIConnectionError:
+    """Return what a call ends with whose client was closed."""
+    return APIConnectionError("this client was closed while a call was under way; make a new one", permanent=True)
+
+
+class _Stacks(Generic[Line]):
+    """Idle connections by server, and all that are open."""
 
     def __init__(self) -> None:
-        self._idle: OrderedDict[tuple[bytes, bytes, int], deque[Any]] = OrderedDict()  # the longest unused first
+        self._idle: OrderedDict[Key, deque[Line]] = OrderedDict()  # the longest unused first
         self._n_idle = 0
-        self.open: set[Any] = set()
-        self.closed = False
+        self._open: set[Line] = set()
+        self._closed = False
 
-    def pop(self, origin: httpcore.Origin, stale: list[Any]) -> Any | None:
-        """Return an idle connection to *origin*; those whose server has left are added to *stale*."""
-        stack = self._idle.get(_key(origin))
+    def pop(self, target: Target, stale: list[Line]) -> Line | None:
+        """Return an idle connection to *target*; those that are of no use any more are added to *stale*."""
+        key = key_of(target)
+        stack = self._idle.get(key)
         while stack:
-            connection = stack.pop()
+            line = stack.pop()
             self._n_idle -= 1
-            if not (connection.is_closed() or connection.has_expired()):
-                return connection
-            stale.append(connection)
-        self._idle.pop(_key(origin), None)
+            if not stack:  # none is empty
+                del self._idle[key]
+            if not line.is_stale():
+                return line
+            stale.append(line)
         return None
 
-    def push(self, origin: httpcore.Origin, connection: Any, stale: list[Any]) -> None:
-        """Keep *connection*, unless it cannot be used again; what is too old or too much is added to *stale*."""
-        if self.closed or not connection.is_idle():
-            stale.append(connection)
+    def add(self, line: Line) -> bool:
+        """Count a new connection; ``False``: it comes too late."""
+        if not self._closed:
+            self._open.add(line)
+        return not self._closed
+
+    def push(self, line: Line, stale: list[Line]) -> None:
+        """Keep *line*, unless it cannot be used again; what is too old or too much is added to *stale*."""
+        if self._closed or not line.rest(IDLE_S):
+            stale.append(line)
             return
-        key = _key(origin)
-        stack = self._idle.setdefault(key, deque())
-        self._idle.move_to_end(key)
-        stack.append(connection)
+        stack = self._idle.setdefault(line.key, deque())
+        self._idle.move_to_end(line.key)
+        stack.append(line)
         self._n_idle += 1
-        # The oldest of the origin that was longest unused, one for each that comes: so old ones go, too.
+        # The oldest of the server that was longest unused, one for each that comes: so old ones go, too.
         oldest = next(iter(self._idle.values()))
-        if self._n_idle > MAX_IDLE or (oldest[0] is not connection and oldest[0].has_expired()):
+        if self._n_idle > MAX_IDLE or (oldest[0] is not line and oldest[0].is_stale()):
             stale.append(oldest.popleft())
             self._n_idle -= 1
             if not oldest:
                 self._idle.popitem(last=False)
 
-    def clear(self) -> list[Any]:
-        """Forget every connection, and return them."""
-        self.closed = True
+    def discard(self, lines: list[Line]) -> None:
+        """Forget *lines*, which are to be closed."""
+        self._open.difference_update(lines)
+
+    def clear(self) -> list[Line]:
+        """Forget every connection for good, and return them."""
+        self._closed = True
         self._idle.clear()
-        every, self.open = list(self.open), set()
+        every, self._open = list(self._open), set()
         return every
-
-
-def _key(origin: httpcore.Origin) -> tuple[bytes, bytes, int]:
-    return origin.scheme, origin.host, origin.port
 
 
 class Connections:
@@ -82,133 +108,158 @@ class Connections:
     Args:
         ssl_context: For ``https``; ``None`` where that does not come up.
 
-        network_backend: What connects.
+        backend: What connects.
     """
 
-    def __init__(self, ssl_context: Any, network_backend: Any) -> None:
-        self._settings = {"ssl_context": ssl_context, "network_backend": network_backend, "keepalive_expiry": IDLE_S}
-        self._stacks = _Stacks()
+    def __init__(self, ssl_context: ssl.SSLContext | None, backend: BlockingBackend) -> None:
+        self._ssl_context = ssl_context
+        self._backend = backend
+        self._stacks: _Stacks[BlockingLine] = _Stacks()
         self._lock = threading.Lock()
 
-    def handle_request(self, request: httpcore.Request) -> httpcore.Response:
-        """Send *request*; the body of the response must be closed."""
-        origin = request.url.origin
-        stale: list[Any] = []
+    def open(self, request: Request, target: Target, timeout: float) -> _Reply:
+        """Send *request*, and return the reply, which must be closed, as soon as its head is there."""
+        stale: list[BlockingLine] = []
         with self._lock:
-            connection = self._stacks.pop(origin, stale)
-            if connection is None:
-                connection = httpcore.HTTPConnection(origin, **self._settings)
-                self._stacks.open.add(connection)
-        self._drop(stale)
+            line = self._stacks.pop(target, stale)
+        if stale:
+            self._drop(stale)
+        line = line or self._connect(target, timeout)
         try:
-            response = connection.handle_request(request)
+            return _Reply(self, line, line.ask(request, target, timeout), timeout)
         except BaseException:
-            self._drop([connection])
+            self._drop([line])
             raise
-        return httpcore.Response(
-            response.status,
-            headers=response.headers,
-            content=_Body(self, origin, connection, response.stream),
-            extensions=response.extensions,
-        )
 
-    def give_back(self, origin: httpcore.Origin, connection: Any) -> None:
-        """Take *connection*, whose response is done with."""
-        stale: list[Any] = []
+    def _connect(self, target: Target, timeout: float) -> BlockingLine:
+        stream = self._backend.connect_tcp(target.host, target.port, timeout)
+        if target.scheme == "https":
+            assert self._ssl_context is not None
+            stream = stream.start_tls(self._ssl_context, target.host, timeout)
+        line = BlockingLine(stream, target)
         with self._lock:
-            self._stacks.push(origin, connection, stale)
-        self._drop(stale)
+            in_time = self._stacks.add(line)
+        if not in_time:
+            stream.close()
+            raise closed()
+        return line
 
-    def _drop(self, connections: list[Any]) -> None:
-        for connection in connections:
-            with self._lock:
-                self._stacks.open.discard(connection)
-            connection.close()
+    def give_back(self, line: BlockingLine) -> None:
+        """Take *line*, whose reply is done with."""
+        stale: list[BlockingLine] = []
+        with self._lock:
+            self._stacks.push(line, stale)
+        if stale:
+            self._drop(stale)
+
+    def _drop(self, lines: list[BlockingLine]) -> None:
+        with self._lock:
+            self._stacks.discard(lines)
+        for line in lines:
+            line.stream.close()
 
     def close(self) -> None:
         """Close every connection, those in use as well."""
         with self._lock:
-            connections = self._stacks.clear()
-        for connection in connections:
-            connection.close()
+            lines = self._stacks.clear()
+        for line in lines:
+            line.stream.close()
 
 
-class _Body:
-    def __init__(self, home: Connections, origin: httpcore.Origin, connection: Any, stream: Any) -> None:
-        self._home, self._origin, self._connection, self._stream = home, origin, connection, stream
+class _Reply:
+    """A reply, of which the head has been read."""
+
+    content: bytes | None = None
+
+    def __init__(self, home: Connections, line: BlockingLine, head: Head, timeout: float) -> None:
+        self.status_code, self.headers = head
+        self._home, self._line, self._timeout = home, line, timeout
         self._done = False
 
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._stream
+    def chunks(self) -> Iterator[bytes]:
+        return iter(lambda: self._line.read(self._timeout), b"")
 
     def close(self) -> None:
         if not self._done:
             self._done = True
-            try:
-                self._stream.close()
-            finally:
-                self._home.give_back(self._origin, self._connection)
+            self._home.give_back(self._line)
 
 
 class AsyncConnections:
     """The async colour's, for one event loop; see `Connections`."""
 
-    def __init__(self, ssl_context: Any, network_backend: Any) -> None:
-        self._settings = {"ssl_context": ssl_context, "network_backend": network_backend, "keepalive_expiry": IDLE_S}
-        self._stacks = _Stacks()
+    def __init__(self, ssl_context: ssl.SSLContext | None, backend: AsyncBackend) -> None:
+        self._ssl_context = ssl_context
+        self._backend = backend
+        self._stacks: _Stacks[AsyncLine] = _Stacks()
 
-    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
-        """Send *request*; the body of the response must be closed."""
-        origin = request.url.origin
-        stale: list[Any] = []
-        connection = self._stacks.pop(origin, stale)
-        if connection is None:
-            connection = httpcore.AsyncHTTPConnection(origin, **self._settings)
-            self._stacks.open.add(connection)
+    async def open(self, request: Request, target: Target, timeout: float) -> _AsyncReply:
+        """See `Connections.open`."""
+        stale: list[AsyncLine] = []
+        line = self._stacks.pop(target, stale)
         try:
-            await self._drop(stale)
-            response = await connection.handle_async_request(request)
+            if stale:
+                await self._drop(stale)
+            line = line or await self._connect(target, timeout)
+            return _AsyncReply(self, line, await line.ask(request, target, timeout), timeout)
         except BaseException:
-            await self._drop([connection])
+            if line is not None:
+                await self._drop([line])
             raise
-        return httpcore.Response(
-            response.status,
-            headers=response.headers,
-            content=_AsyncBody(self, origin, connection, response.stream),
-            extensions=response.extensions,
-        )
 
-    async def give_back(self, origin: httpcore.Origin, connection: Any) -> None:
-        """Take *connection*, whose response is done with."""
-        stale: list[Any] = []
-        self._stacks.push(origin, connection, stale)
-        await self._drop(stale)
+    async def _connect(self, target: Target, timeout: float) -> AsyncLine:
+        stream = await self._backend.connect_tcp(target.host, target.port, timeout)
+        if target.scheme == "https":
+            assert self._ssl_context is not None
+            stream = await stream.start_tls(self._ssl_context, target.host, timeout)
+        line = AsyncLine(stream, target)
+        if not self._stacks.add(line):
+            await stream.aclose()
+            raise closed()
+        return line
 
-    async def _drop(self, connections: list[Any]) -> None:
-        for connection in connections:
-            self._stacks.open.discard(connection)
-            with anyio.CancelScope(shield=True):
-                await connection.aclose()
+    async def give_back(self, line: AsyncLine) -> None:
+        """Take *line*, whose reply is done with."""
+        stale: list[AsyncLine] = []
+        self._stacks.push(line, stale)
+        if stale:
+            await self._drop(stale)
+
+    async def _drop(self, lines: list[AsyncLine]) -> None:
+        self._stacks.discard(lines)
+        with anyio.CancelScope(shield=True):
+            for line in lines:
+                await line.stream.aclose()
 
     async def aclose(self) -> None:
         """Close every connection, those in use as well."""
-        for connection in self._stacks.clear():
-            await connection.aclose()
+        for line in self._stacks.clear():
+            await line.stream.aclose()
 
 
-class _AsyncBody:
-    def __init__(self, home: AsyncConnections, origin: httpcore.Origin, connection: Any, stream: Any) -> None:
-        self._home, self._origin, self._connection, self._stream = home, origin, connection, stream
+class _AsyncReply:
+    content: bytes | None = None
+
+    def __init__(self, home: AsyncConnections, line: AsyncLine, head: Head, timeout: float) -> None:
+        self.status_code, self.headers = head
+        self._home, self._line, self._timeout = home, line, timeout
         self._done = False
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._stream:
-            yield part
+    def chunks(self) -> AsyncIterator[bytes]:
+        return self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not (data := await self._line.read(self._timeout)):
+            raise StopAsyncIteration
+        return data
+
+    async def cut(self) -> None:
+        await self._line.stream.aclose()
 
     async def aclose(self) -> None:
         if not self._done:
             self._done = True
-            try:
-                await self._stream.aclose()
-            finally:
-                await self._home.give_back(self._origin, self._connection)
+            await self._home.give_back(self._line)

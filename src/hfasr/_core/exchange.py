@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from hfasr._hosted.failures import diagnose
@@ -13,7 +13,6 @@ from hfasr._hosted.replies import request_id
 from hfasr._hosted.servers import origin
 from hfasr.errors import (
     APIConnectionError,
-    APIResponseError,
     APIStatusError,
     APITimeoutError,
     AuthenticationError,
@@ -21,24 +20,26 @@ from hfasr.errors import (
     ModelLoadingError,
     NotFoundError,
 )
+from hfasr.wire import Request
 
-from .context import user_agent
+from .cancel import Cancelled
+from .context import CANCELLED, user_agent
 from .gates import gate_of
+from .hidden import Secrets
 from .http import Reach
 from .limiter import Outcome
 
 if TYPE_CHECKING:
     from hfasr._hosted.dialect import Failure, Server
-    from hfasr.wire import Request, Response
+    from hfasr.wire import Response
 
+    from .about import About
     from .context import CallContext
     from .gates import Gate
     from .limiter import Ticket
     from .routes import HostedRoute
 
 __all__ = ["Exchange"]
-
-Text = TypeVar("Text", str, str | None)
 
 _MAX_REDIRECTS = 3
 _REACH = Reach()
@@ -56,20 +57,23 @@ class Exchange:
         self._call = call
         self._route = route
         self._expires = expires
-        self._token: str | None = None
+        self._secrets = Secrets(None)
 
     def left(self) -> float | None:
         """Return the seconds that this route may still use, ``None`` for no limit; may be negative."""
         return None if self._expires is None else self._expires - self._call.io.clock.now()
 
-    async def send(self, request: Request, server: Server) -> Response:
+    async def send(self, request: Request, server: Server, about: About | None = None) -> Response:
         """
         Send *request* with credentials, following redirects of the same server, and record it.
+
+        *about* says what it is for, where that is audio.
 
         Raises:
             APIError: No answer, or a redirect that is not followed.
         """
-        request = replace(request, headers={**request.headers, **await self._headers(server)})
+        headers = {**request.headers, **await self._headers(server, about)}
+        request = Request(request.method, request.url, headers, request.content, about)
         for _ in range(_MAX_REDIRECTS + 1):
             response = await self._send_once(request, server)
             if response.status_code not in {301, 302, 303, 307, 308}:
@@ -109,11 +113,15 @@ class Exchange:
         try:
             response = await call.io.send(request, timeout=call.config.timeout, expires_in=self.left(), reach=_REACH)
         except HfasrError as error:
-            self._hide_token(error)
+            self._secrets.out_of_error(error)
             status = getattr(error, "status_code", None)
             call.record(self._route.name, began, status=status, error=type(error).__name__)
             raise
-        found = self._without_token(request_id(response))
+        except BaseException as error:
+            if type(error) is not Cancelled:  # which is told before anything is sent
+                call.record(self._route.name, began, status=None, error=CANCELLED)
+            raise
+        found = self._secrets.out_of_id(request_id(response))
         call.record(self._route.name, began, status=response.status_code, error=None, request_id=found)
         return response
 
@@ -130,9 +138,9 @@ class Exchange:
         return Outcome.ACCEPTED if status < 500 else Outcome.UNKNOWN
 
     def failed(self, error: HfasrError) -> None:
-        """Name *error* in the attempt that was just recorded as answered, and hide the token in it."""
-        self._hide_token(error)
-        self._call.attempts[-1] = replace(self._call.attempts[-1], error=type(error).__name__)
+        """Name *error* in the attempt that was just recorded as answered, and hide in it what is secret."""
+        self._secrets.out_of_error(error)
+        self._call.failed(error)
 
     def diagnose(self, response: Response, server: Server, duration: float | None) -> Failure:
         """Say what a failed *response* means, and forget what it proves wrong."""
@@ -163,12 +171,13 @@ class Exchange:
         self.failed(error)
         raise error
 
-    async def _headers(self, server: Server) -> dict[str, str]:
+    async def _headers(self, server: Server, about: About | None) -> dict[str, str]:
         config = self._call.config
         headers = {"user-agent": user_agent(), "x-amzn-trace-id": _trace_id()}
-        self._token = await self._find_token()
-        if self._token:
-            headers["authorization"] = f"Bearer {self._token}"
+        token = await self._find_token()
+        self._secrets = Secrets(token, None if about is None else about.ask.prompt)
+        if token:
+            headers["authorization"] = f"Bearer {token}"
         if config.bill_to and self._route.behind_router:
             headers["x-hf-bill-to"] = config.bill_to
         if server.endpoint:
@@ -193,13 +202,3 @@ class Exchange:
                 status_code=401,
             )
         return token
-
-    def _hide_token(self, error: HfasrError) -> None:
-        """Take out the token that a server has echoed, whatever it looks like."""
-        error.args = tuple(self._without_token(arg) if isinstance(arg, str) else arg for arg in error.args)
-        if isinstance(error, APIStatusError | APIResponseError):
-            error.body = self._without_token(error.body)
-            error.request_id = self._without_token(error.request_id)
-
-    def _without_token(self, text: Text) -> Text:
-        return text if text is None or self._token is None else text.replace(self._token, "***")

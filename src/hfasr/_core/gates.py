@@ -154,6 +154,8 @@ class Gate:
             left = quota(response.headers, wall)
             if outcome is Outcome.LIMITED or outcome is Outcome.OVERLOADED:
                 asked = asked_wait(response.headers, wall)
+                if left is not None and asked is not None:
+                    left = left[0], asked  # Retry-After takes precedence over RateLimit, as its draft says
         limiter = self.limiter
         with self._lock:
             shut = limiter.shut_for(now)

@@ -101,6 +101,11 @@ class Gatherer(Generic[T]):
         self._lock = threading.Lock()
         self._lines: dict[int, list[Seat[T]]] = {}  # of engines in use; oldest first, those in a run included
 
+    def renew(self) -> None:
+        """Go on in a forked child, where none of the parent's threads wait, nor will answer; see `hfasr._forks`."""
+        self._lock = threading.Lock()
+        self._lines = {}
+
     def run(self, engine: object, seat: Seat[T], work: Work[T]) -> T:
         """
         Return the answer to *seat*, from a run of its own or another's. Blocks.

@@ -9,6 +9,7 @@ from hfasr._hosted.dialect import Fix
 from hfasr._hosted.probe import openai_probe, read_probe
 from hfasr.errors import APIError, AudioError, HfasrError
 
+from .about import About
 from .context import logger
 from .exchange import Exchange
 from .retry import Pacer
@@ -48,6 +49,8 @@ class HostedCall:
         self._ask = ask
         self._audio = audio
         self.exchange = Exchange(call, route, None if window is None else call.io.clock.now() + window)
+        provider = route.provider if route.behind_router else None
+        self._about = About(provider, route.model, ask, audio.source, call.config.channels, call.stretch)
         self._pacer = Pacer(call.config.retry, call.io.clock)
         self._pause: float | None = None
         self._form: Form | None = None
@@ -109,7 +112,8 @@ class HostedCall:
         limit = min((s for s in limits if s is not None), default=None)
         upload = await self._audio.upload(self._form.upload, dialect.accepts, limit)
         while True:
-            response = await self.exchange.send(dialect.build(server, self._ask, self._form, upload), server)
+            request = dialect.build(server, self._ask, self._form, upload)
+            response = await self.exchange.send(request, server, self._about)
             if 200 <= response.status_code < 300:
                 return Answer(await self._read(dialect, server, response, upload), upload)
             failure = self.exchange.diagnose(response, server, self._audio.duration)

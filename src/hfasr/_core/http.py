@@ -1,37 +1,38 @@
 """
 Sending plain `Request`s and returning plain `Response`s, in both colours.
 
-The client is ours (`pool`, the one place that imports httpx) or the caller's, of httpx or
-httpx2. Whatever goes wrong becomes one of hfasr's errors here.
+They go over our own connections (`pool`), or by a client of the caller's (`user_client`). Whatever
+goes wrong becomes one of hfasr's errors here.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from hfasr.errors import APIResponseError, APITimeoutError, AudioError, AudioURLError
+from hfasr._forks import ForkedLock, renew_in_child
+from hfasr.errors import APIResponseError, APITimeoutError, AudioError, AudioURLError, HfasrError
 from hfasr.wire import Request, Response
 
 from .body import BodyReader
 from .expiry import EXPIRES
 from .translate import translate
+from .user_client import AsyncUserClient, UserClient
 
 if TYPE_CHECKING:
     from hfasr.audio.spool import Spool
 
     from .pool import AsyncPools, Pools
 
-__all__ = ["AsyncHTTP", "BlockingHTTP", "Reach", "check_colour"]
+__all__ = ["AsyncHTTP", "BlockingHTTP", "Reach"]
 
 T = TypeVar("T")
 
+_making = ForkedLock()
 _ASIDE_BYTES = 65_536  # of a redirect's page; a longer one costs more than another connection
 
 
@@ -45,33 +46,63 @@ class Reach:
     private: bool = True
     """Whether private addresses are allowed."""
 
-    max_bytes: int = 32 * 1024**2
-    """Largest reply; an hour of words with times is about 2 MB of JSON."""
+    max_bytes: int = 16 * 1024**2
+    """Largest reply; an hour of words with times is about 2 MB of JSON. It takes up to three times as much memory."""
 
     sink: Spool | None = None
     """Takes the body of a 2xx instead of the response; of another status, next to nothing is read then."""
 
 
-def _family(client: object) -> str | None:
-    """Name the library that *client* belongs to: ``"httpx"``, ``"httpx2"`` or ``None``."""
-    for cls in type(client).__mro__:
-        top = cls.__module__.partition(".")[0]
-        if top in {"httpx", "httpx2"}:
-            return top
-    return None
+class Reply(Protocol):
+    """A reply, of which the head has been read; it must be closed."""
+
+    status_code: int
+    headers: dict[str, str]
+    """Lower-case names."""
+
+    @property
+    def content(self) -> bytes | None:
+        """The body, where it has been read already: a mocked reply's."""
+
+    def chunks(self) -> Iterable[bytes]:
+        """Read the body, packed as it may be."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection back, where the body was read to its end; else close it."""
+        ...
 
 
-def check_colour(client: object, name: str) -> None:
-    """
-    See that *client* is a ``Client`` or ``AsyncClient`` (*name*) of httpx or httpx2.
+class AsyncReply(Protocol):
+    """See `Reply`."""
 
-    Raises:
-        TypeError: It is not.
-    """
-    family = _family(client)
-    wanted = family and getattr(sys.modules[family], name)
-    if not (wanted and isinstance(client, wanted)):
-        raise TypeError(f"http_client must be an httpx.{name} (or httpx2.{name}), not {type(client).__name__}")
+    status_code: int
+    headers: dict[str, str]
+
+    @property
+    def content(self) -> bytes | None: ...
+
+    def chunks(self) -> AsyncIterable[bytes]: ...
+
+    async def cut(self) -> None:
+        """End the body that is being read at its socket."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Sender(Protocol):
+    """What requests go through."""
+
+    def open(self, request: Request, timeout: float) -> Reply:
+        """Send *request*, and return the reply as soon as its head is there. *timeout* is for each operation."""
+        ...
+
+
+class AsyncSender(Protocol):
+    """See `Sender`."""
+
+    async def open(self, request: Request, timeout: float) -> AsyncReply: ...
 
 
 def _limits_to(timeout: float, expires_in: float | None) -> float:
@@ -82,17 +113,8 @@ def _limits_to(timeout: float, expires_in: float | None) -> float:
     return min(timeout, expires_in)
 
 
-def _build(client: Any, request: Request, timeout: float) -> Any:
-    # Both asked for in full: a caller's client may have other defaults.
-    headers = {"accept-encoding": "identity", **request.headers}
-    return client.build_request(
-        request.method, request.url, headers=headers, content=request.content or None, timeout=timeout
-    )
-
-
-def _reader(reply: Any, headers: dict[str, str], reach: Reach) -> BodyReader | None:
+def _reader(status: int, headers: dict[str, str], reach: Reach) -> BodyReader | None:
     """Return what reads the body; ``None``: nobody wants it."""
-    status: int = reply.status_code
     if reach.sink is None or 200 <= status < 300:
         return BodyReader(headers, status_code=status, max_bytes=reach.max_bytes, sink=reach.sink)
     length = headers.get("content-length", "")
@@ -101,96 +123,111 @@ def _reader(reply: Any, headers: dict[str, str], reach: Reach) -> BodyReader | N
     return BodyReader(headers, status_code=status, max_bytes=_ASIDE_BYTES)  # so that the connection can be used again
 
 
-def _lower(headers: Any) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
-
-
-def _cut_off(error: BaseException, url: str, status_code: int) -> NoReturn:
+def _cut_off(error: BaseException, url: str, status_code: int) -> HfasrError:
     failure = translate(error, url)
     if isinstance(failure, APITimeoutError | AudioURLError):
-        raise failure
-    raise APIResponseError(
+        return failure
+    cut_off = APIResponseError(
         "the server's reply was cut off; try again, and if it stays so, look at the server's own log",
         status_code=status_code,
-    ) from failure.__cause__
+    )
+    cut_off.__cause__ = failure.__cause__
+    return cut_off
 
 
 class BlockingHTTP:
     """Sends with blocking sockets. Safe to use from many threads."""
 
     def __init__(self, user_client: Any = None) -> None:
-        if user_client is not None:
-            check_colour(user_client, "Client")
-        self._user_client = user_client
+        self._user_client = None if user_client is None else UserClient(user_client)
 
-    @cached_property
-    def _pools(self) -> Pools:
-        from .pool import Pools  # httpx takes 60 ms to import: not before something is sent
+        self._pools: Pools | None = None
+        self._inherited: Pools | None = None
+        renew_in_child(self)
 
-        return Pools()
+    def renew(self) -> None:
+        """Leave the parent its connections, in a forked child; see `hfasr._forks`."""
+        self._inherited, self._pools = self._pools, None  # kept until their sockets are no more in this process
+
+    def _own(self) -> Pools:
+        from .pool import Pools  # httpcore takes 40 ms to import: not before something is sent
+
+        made = Pools()
+        with _making:  # another thread may have been faster
+            if self._pools is None:
+                self._pools = made
+            return self._pools
 
     def send(self, request: Request, *, timeout: float, expires_in: float | None, reach: Reach) -> Response:
         """Send *request* and read the whole answer; see `IO.send`."""
         timeout = _limits_to(timeout, expires_in)
-        if self._user_client is None or reach.audio:
-            client = self._pools.client(reach)
+        client = self._user_client
+        if client is None or reach.audio:
+            sender = (self._pools or self._own()).sender(reach)
             token = EXPIRES.set(None if expires_in is None else time.monotonic() + expires_in)
             try:
-                return self._exchange(client, request, timeout, reach)
+                return _exchange(sender, request, timeout, reach)
             finally:
                 EXPIRES.reset(token)
         if expires_in is None:
-            return self._exchange(self._user_client, request, timeout, reach)
-        return _in_helper_thread(lambda: self._exchange(self._user_client, request, timeout, reach), expires_in)
-
-    def _exchange(self, client: Any, request: Request, timeout: float, reach: Reach) -> Response:
-        reply = self._open(client, request, timeout)
-        try:
-            headers = _lower(reply.headers)
-            if reply.is_stream_consumed:  # a mocked reply, already read
-                return Response(reply.status_code, headers, reply.content)
-            reader = _reader(reply, headers, reach)
-            if reader is None:
-                return Response(reply.status_code, headers)
-            for chunk in reply.iter_raw():
-                reader.feed(chunk)
-                if reader.due:
-                    reader.flush()
-            return Response(reply.status_code, headers, reader.finish())
-        except (APIResponseError, AudioError):
-            raise
-        except Exception as error:  # noqa: BLE001  # typed there
-            _cut_off(error, request.url, reply.status_code)
-        finally:
-            reply.close()
-
-    def _open(self, client: Any, request: Request, timeout: float) -> Any:
-        try:
-            return client.send(_build(client, request, timeout), stream=True, follow_redirects=False)
-        except Exception as error:  # noqa: BLE001  # typed here
-            failed = translate(error, request.url)
-        raise failed  # out here, so that what may hold a header is not its context
+            return _exchange(client, request, timeout, reach)
+        return _in_helper_thread(lambda: _exchange(client, request, timeout, reach), expires_in)
 
     def close(self) -> None:
         """Close our own connections; the caller's client stays open."""
-        if "_pools" in self.__dict__:
+        if self._pools is not None:
             self._pools.close()
+
+
+def _exchange(sender: Sender, request: Request, timeout: float, reach: Reach) -> Response:
+    reply = _open(sender, request, timeout)
+    status, headers = reply.status_code, reply.headers
+    try:
+        if reply.content is not None:
+            return Response(status, headers, reply.content)
+        reader = _reader(status, headers, reach)
+        if reader is None:
+            return Response(status, headers)
+        for chunk in reply.chunks():
+            for _ in reader.feed(chunk):
+                reader.flush()
+        return Response(status, headers, reader.finish())
+    except (APIResponseError, AudioError):
+        raise
+    except Exception as error:  # noqa: BLE001  # typed there
+        failed = _cut_off(error, request.url, status)
+    finally:
+        reply.close()
+    raise failed
+
+
+def _open(sender: Sender, request: Request, timeout: float) -> Reply:
+    try:
+        return sender.open(request, timeout)
+    except Exception as error:  # noqa: BLE001  # typed here
+        failed = translate(error, request.url)
+    raise failed  # out here, so that what may hold a header is not its context
 
 
 class AsyncHTTP:
     """Sends on asyncio and trio."""
 
     def __init__(self, user_client: Any = None) -> None:
-        if user_client is not None:
-            check_colour(user_client, "AsyncClient")
-        self._user_client = user_client
+        self._user_client = None if user_client is None else AsyncUserClient(user_client)
         self._pools: AsyncPools | None = None
+        self._inherited: AsyncPools | None = None
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Leave the parent its connections, in a forked child; see `hfasr._forks`."""
+        # Kept, since what is dropped is closed with a warning. Their sockets are no more in this process.
+        self._inherited, self._pools = self._pools, None
 
     async def _own(self) -> AsyncPools:
         if self._pools is None:
             import anyio.to_thread
 
-            # httpx takes 60 ms to import, which must not stop the event loop.
+            # httpcore takes 40 ms to import, which must not stop the event loop.
             pool = await anyio.to_thread.run_sync(importlib.import_module, f"{__package__}.pool")
             made: AsyncPools = pool.AsyncPools()
             self._pools = self._pools or made  # another task may have been faster
@@ -198,45 +235,21 @@ class AsyncHTTP:
 
     async def send(self, request: Request, *, timeout: float, expires_in: float | None, reach: Reach) -> Response:
         """Send *request* and read the whole answer; see `IO.send`."""
+        timeout = _limits_to(timeout, expires_in)
+        client: AsyncSender | None = self._user_client
+        if client is None or reach.audio:
+            client = (self._pools or await self._own()).sender(reach)
+        if expires_in is None:
+            return await _exchange_async(client, request, timeout, reach)
         import anyio
 
-        timeout = _limits_to(timeout, expires_in)
-        own = self._user_client is None or reach.audio
-        client = (await self._own()).client(reach) if own else self._user_client
-        if expires_in is None:
-            return await self._exchange(client, request, timeout, reach)
         try:
             with anyio.fail_after(expires_in):
-                return await self._exchange(client, request, timeout, reach)
+                return await _exchange_async(client, request, timeout, reach)
         except TimeoutError as error:
             if isinstance(error, APITimeoutError):
                 raise
             raise APITimeoutError("the server did not answer before the deadline", maybe_billed=True) from error
-
-    async def _exchange(self, client: Any, request: Request, timeout: float, reach: Reach) -> Response:
-        reply = await self._open(client, request, timeout)
-        try:
-            headers = _lower(reply.headers)
-            if reply.is_stream_consumed:
-                return Response(reply.status_code, headers, reply.content)
-            reader = _reader(reply, headers, reach)
-            if reader is None:
-                return Response(reply.status_code, headers)
-            await _drain(reply, reader)
-            return Response(reply.status_code, headers, reader.finish())
-        except (APIResponseError, AudioError):
-            raise
-        except Exception as error:  # noqa: BLE001  # typed there
-            _cut_off(error, request.url, reply.status_code)
-        finally:
-            await reply.aclose()
-
-    async def _open(self, client: Any, request: Request, timeout: float) -> Any:
-        try:
-            return await client.send(_build(client, request, timeout), stream=True, follow_redirects=False)
-        except Exception as error:  # noqa: BLE001  # typed here
-            failed = translate(error, request.url)
-        raise failed
 
     async def aclose(self) -> None:
         """Close our own connections; the caller's client stays open."""
@@ -244,21 +257,46 @@ class AsyncHTTP:
             await self._pools.aclose()
 
 
-async def _drain(reply: Any, reader: BodyReader) -> None:
+async def _exchange_async(sender: AsyncSender, request: Request, timeout: float, reach: Reach) -> Response:
+    reply = await _open_async(sender, request, timeout)
+    status, headers = reply.status_code, reply.headers
+    try:
+        if reply.content is not None:
+            return Response(status, headers, reply.content)
+        reader = _reader(status, headers, reach)
+        if reader is None:
+            return Response(status, headers)
+        await _drain(reply, reader)
+        return Response(status, headers, reader.finish())
+    except (APIResponseError, AudioError):
+        raise
+    except Exception as error:  # noqa: BLE001  # typed there
+        failed = _cut_off(error, request.url, status)
+    finally:
+        await reply.aclose()
+    raise failed
+
+
+async def _open_async(sender: AsyncSender, request: Request, timeout: float) -> AsyncReply:
+    try:
+        return await sender.open(request, timeout)
+    except Exception as error:  # noqa: BLE001  # typed here
+        failed = translate(error, request.url)
+    raise failed
+
+
+async def _drain(reply: AsyncReply, reader: BodyReader) -> None:
     refused: APIResponseError | AudioError | None = None
     try:
-        async for chunk in reply.aiter_raw():
+        async for chunk in reply.chunks():
             if refused is None:
                 try:
-                    reader.feed(chunk)
-                    if reader.due:
+                    for _ in reader.feed(chunk):
                         await _flush(reader)
                 except (APIResponseError, AudioError) as error:
-                    # Leaving aiter_raw early warns on trio: end the stream at its socket, and let it end.
+                    # Leaving the chunks early warns on trio: end them at their socket, and let them end.
                     refused = error
-                    stream = reply.extensions.get("network_stream")
-                    if stream is not None:
-                        await stream.aclose()
+                    await reply.cut()
     except Exception:
         if refused is None:
             raise
@@ -279,12 +317,14 @@ def _in_helper_thread(work: Callable[[], T], seconds: float) -> T:
     Run *work*, leaving it behind after *seconds*.
 
     The sockets of a caller's own blocking client cannot be reached to clamp them, so a request
-    that outlives the deadline goes on in its thread until the client's own timeouts end it.
+    that outlives the deadline goes on in its thread until the client's own timeouts end it, or
+    the next piece of the reply comes.
     """
     done: list[T] = []
     failed: list[BaseException] = []
 
     def run() -> None:
+        EXPIRES.set(time.monotonic() + seconds)  # of this thread alone
         try:
             done.append(work())
         except BaseException as error:  # noqa: BLE001  # handed to the waiting thread, which raises it

@@ -116,7 +116,8 @@ async def run_locally(
         def run(clips: Sequence[Audio], check: Callable[[], None]) -> list[LocalAnswer]:
             return _run(engine, clips, options, {"check": check, "download": call.may_download})
 
-        answer = await in_time(lambda: call.shared.gatherer.run(engine, seat, run))
+        with call.recorded_if_cancelled(route.name, began, loading):
+            answer = await in_time(lambda: call.shared.gatherer.run(engine, seat, run))
         if call.expired():  # what came after the route's share, but in time for the call, is not thrown away
             raise _late(call, route, loaded=True)
     except AudioTooLongError:

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["Loop"]
+__all__ = ["Loop", "context_for_a_thread"]
+
+
+def context_for_a_thread() -> contextvars.Context:
+    """Return a copy of the caller's context, as code sees it that no event loop runs."""
+    context = contextvars.copy_context()
+    sniffio = sys.modules.get("sniffio")
+    if sniffio is not None:  # or anyio.run() in there would say that a loop runs already
+        context.run(sniffio.current_async_library_cvar.set, None)
+    return context
 
 
 class Loop:

@@ -10,6 +10,7 @@ which changes its address in between (DNS rebinding) gains nothing.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import select
@@ -20,11 +21,12 @@ import time
 import weakref
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import anyio
 import httpcore
 
+from hfasr._forks import renew_in_child
 from hfasr.audio.addresses import is_public
 from hfasr.errors import AudioURLError
 
@@ -34,6 +36,7 @@ from .expiry import EXPIRES
 __all__ = ["AsyncBackend", "BlockingBackend"]
 
 Options = Iterable[Any] | None
+_Stream: TypeAlias = httpcore.NetworkStream | httpcore.AsyncNetworkStream
 
 _WRITE_BYTES = 16 * 1024  # each send within a write has the whole timeout: few of them per clamp
 
@@ -54,21 +57,42 @@ def _watched(stream: httpcore.NetworkStream) -> AbstractContextManager[None]:
     return nullcontext() if cancel is None else cancel.watching(stream)
 
 
+def _close_here(sock: Any) -> None:
+    """
+    Close *sock* in this process alone, behind the back of what holds it.
+
+    Closing an event loop's own object would reach into that loop, whose selector the parent uses, too; and a number
+    that is free would soon be another file's, which the object would close when it is dropped.
+    """
+    with contextlib.suppress(OSError, ValueError):  # it has just been closed
+        if isinstance(sock, socket.socket):
+            sock.close()
+        elif sock is not None and (number := sock.fileno()) >= 0:
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, number, inheritable=False)
+            os.close(null)
+
+
 class _Streams:
     """Those that are open, for whoever must end them."""
 
     def __init__(self) -> None:
-        self._streams: weakref.WeakSet[httpcore.NetworkStream] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[_Stream] = weakref.WeakSet()
         self._lock = threading.Lock()
-        self._process = os.getpid()
+        renew_in_child(self)
 
-    def add(self, stream: httpcore.NetworkStream) -> None:
+    def renew(self) -> None:
+        """Close them in a forked child, without a word to the server: the parent goes on with them."""
+        self._lock = threading.Lock()
+        streams, self._streams = list(self._streams), weakref.WeakSet()
+        for stream in streams:
+            _close_here(stream.get_extra_info("socket"))
+
+    def add(self, stream: _Stream) -> None:
         with self._lock:
             self._streams.add(stream)
 
     def cut(self) -> None:
-        if os.getpid() != self._process:
-            return  # a forked child shares the sockets of its parent, who goes on with them
         with self._lock:
             streams = list(self._streams)
         for stream in streams:
@@ -87,13 +111,14 @@ class _ClampedStream(httpcore.NetworkStream):
             return self._stream.read(max_bytes, timeout)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        # httpcore sends what the socket takes and copies the rest, again and again; a view of it costs no copy.
+        left: Any = memoryview(buffer)
         with _watched(self._stream):
             if EXPIRES.get() is None:
-                self._stream.write(buffer, timeout)
+                self._stream.write(left, timeout)
                 return
-            for start in range(0, len(buffer), _WRITE_BYTES):
-                piece = buffer[start : start + _WRITE_BYTES]
-                self._stream.write(piece, _clamp(timeout, httpcore.WriteTimeout))
+            for start in range(0, len(left), _WRITE_BYTES):
+                self._stream.write(left[start : start + _WRITE_BYTES], _clamp(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -167,9 +192,11 @@ class BlockingBackend(httpcore.NetworkBackend):
 class _ShieldedStream(httpcore.AsyncNetworkStream):
     """A stream that is closed, too, when a TLS handshake is cancelled."""
 
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+    def __init__(self, stream: httpcore.AsyncNetworkStream, streams: _Streams) -> None:
         self._stream = stream
+        self._streams = streams
         self._socket = stream.get_extra_info("socket")  # anyio works out every attribute of it each time
+        streams.add(self)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return await self._stream.read(max_bytes, timeout)
@@ -184,11 +211,12 @@ class _ShieldedStream(httpcore.AsyncNetworkStream):
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
         try:
-            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
+            stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._stream.aclose()
             raise
+        return _ShieldedStream(stream, self._streams)
 
     def get_extra_info(self, info: str) -> Any:
         if info == "socket":
@@ -203,6 +231,7 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
 
     def __init__(self, *, guarded: bool) -> None:
         self._guarded = guarded
+        self._streams = _Streams()
         made: Any = httpcore.AnyIOBackend()  # httpcore exports it conditionally, which hides its type
         self._backend: httpcore.AsyncNetworkBackend = made
 
@@ -216,7 +245,7 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         if not self._guarded:
             stream = await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
-            return _ShieldedStream(stream)
+            return _ShieldedStream(stream, self._streams)
         try:
             with anyio.fail_after(timeout):
                 found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -233,7 +262,7 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 last = error
             else:
-                return _ShieldedStream(stream)
+                return _ShieldedStream(stream, self._streams)
         raise last
 
 

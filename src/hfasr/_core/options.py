@@ -28,6 +28,8 @@ _OWN_OPTIONS = frozenset(
     ]
 )
 _NAMES = tuple(TranscribeOptions.__annotations__)
+_TASKS = (None, *get_args(Task))
+_ON_CHUNK_ERROR = get_args(OnChunkError)
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -53,11 +55,11 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise TypeError(f"{name} must be a string or None, not {type(value).__name__}")
         if value == "" and name != "prompt":
             raise ValueError(f"{name} must not be empty; leave it out for the default")
-    if options.get("task") not in {None, *get_args(Task)}:
+    if options.get("task") not in _TASKS:
         raise ValueError(f'task must be "transcribe" or "translate", not {options["task"]!r:.50}')
     if not _is_timestamps(options.get("return_timestamps", False)):
         raise ValueError(f'return_timestamps must be False, True or "word", not {options["return_timestamps"]!r:.50}')
-    if options.get("on_chunk_error", "raise") not in get_args(OnChunkError):
+    if options.get("on_chunk_error", "raise") not in _ON_CHUNK_ERROR:
         raise ValueError(f'on_chunk_error must be "raise" or "gap", not {options["on_chunk_error"]!r:.50}')
     if options.get("deadline") is not None:
         seconds_above_0("deadline", options["deadline"])

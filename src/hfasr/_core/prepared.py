@@ -142,6 +142,11 @@ class PreparedAudio:
         self._decoded.clear()
 
     @property
+    def source(self) -> Source:
+        """What it is made from."""
+        return self._source
+
+    @property
     def channels(self) -> Literal["mix"] | int:
         """``"mix"``, or the index of one."""
         channels = self._call.config.channels

@@ -20,6 +20,8 @@ from .local import load_ahead
 from .prepared import PreparedAudio
 from .retry import is_retryable, polling_pause
 from .routes import HostedRoute, LocalRoute, plan
+from .telemetry import model_attributes
+from .watch import Watched
 
 if TYPE_CHECKING:
     from .config import Config
@@ -45,12 +47,14 @@ async def wait_until_ready(io: IO, config: Config, shared: Shared, timeout: floa
     seconds_above_0("timeout", timeout)
     # Single requests: the pauses between them are decided here, except while a model says that it is loading.
     policy = RetryPolicy(max_attempts=1, loading_timeout=timeout)
-    call = CallContext(io, replace(config, retry=policy), shared, timeout)
-    route = plan(config, None)[0]
-    if isinstance(route, LocalRoute):
-        await _load_in_time(call, route, timeout)
-    else:
-        await _poll(call, route, policy)
+    # What is sent is a short silence of one channel, whatever is taken of the caller's audio.
+    call = CallContext(io, replace(config, retry=policy, channels="mix"), shared, timeout)
+    call.route = route = plan(config, None)[0]
+    with Watched("wait_until_ready", lambda: model_attributes(route), call):
+        if isinstance(route, LocalRoute):
+            await _load_in_time(call, route, timeout)
+        else:
+            await _poll(call, route, policy)
     shared.breaker.forget(circuit(call, route))
 
 

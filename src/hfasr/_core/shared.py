@@ -6,6 +6,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hfasr._forks import renew_in_child
 from hfasr.errors import AuthenticationError, BackendError
 
 from .breaker import Breaker
@@ -39,16 +40,24 @@ class Shared:
         self.dialects: dict[str, tuple[str, str | None]] = {}
         self.known_token: str | None = None
         self.breaker = Breaker()
+        self.hook_failed = False  # on_attempt did, which is said once
         self.gatherer: Gatherer[LocalAnswer] = Gatherer()
         self._forms: dict[tuple[str, str | None, str], Form] = {}
         self._longest: dict[tuple[str, str | None], tuple[float, float]] = {}  # seconds, and until when
         self._engines: dict[tuple[str | None, ...], Backend] = {}
         self._closed = False
         self._lock = threading.Lock()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Go on in a forked child; see `hfasr._forks`."""
+        self._lock = threading.Lock()
+        self.breaker.renew()
+        self.gatherer.renew()
 
     def learned_form(self, server: Server, ask: Ask) -> Form | None:
         """Return the form in which *server* took the same ask before."""
-        return self._forms.get(_lesson(server, ask))
+        return self._forms.get(_lesson(server, ask)) if self._forms else None
 
     def learn_form(self, server: Server, ask: Ask, form: Form) -> None:
         """Remember that *server* takes *ask* in *form*, so that the next call spares a refusal."""

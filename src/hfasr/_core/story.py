@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hfasr.errors import clean
 
-from .context import SKIPPED
+from .context import CANCELLED, SKIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ def gave_up(error: HfasrError) -> str:
 
 def _steps(attempts: Sequence[Attempt]) -> str:
     """Tell of all that failed, route by route; why one was skipped stands in the reason that follows."""
-    failed = [attempt for attempt in attempts if attempt.error not in {None, SKIPPED}]
+    failed = [attempt for attempt in attempts if attempt.error not in {None, SKIPPED, CANCELLED}]
     return ", then ".join(_step(name, list(some)) for name, some in groupby(failed, lambda attempt: attempt.route))
 
 

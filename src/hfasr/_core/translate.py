@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from hfasr.errors import APIConnectionError, APITimeoutError, HfasrError
 
 __all__ = ["translate"]
 
-_LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2"}
+_LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2", "h11"}
 
 
 def _names(error: BaseException) -> set[str]:
@@ -29,18 +30,21 @@ def translate(error: BaseException, url: str) -> HfasrError:
     """
     Turn what a client raised for *url* into a typed error, with the original as its cause.
 
-    ``LocalProtocolError`` and ``UnicodeEncodeError`` hold the Authorization header, and httpx's
-    errors the whole request: they are not kept as a cause.
+    ``LocalProtocolError`` and ``UnicodeEncodeError`` hold the Authorization header, httpx's errors the whole
+    request, and those of protocols and proxies what the other side said, which may be any of it: they are not kept
+    as a cause.
     """
     if isinstance(error, HfasrError):
         return error
-    typed = _typed(error, urlsplit(url).netloc or "the server")
-    typed.__cause__ = None if any(map(_is_secret, _chain(error))) else error
+    typed = _typed(error, urlsplit(url).netloc.rpartition("@")[2] or "the server")
+    typed.__cause__ = None if any(map(_is_telling, _chain(error))) else error
     return typed
 
 
-def _is_secret(error: BaseException) -> bool:
-    return isinstance(error, UnicodeError) or "LocalProtocolError" in _names(error) or hasattr(error, "_request")
+def _is_telling(error: BaseException) -> bool:
+    if isinstance(error, UnicodeError) or hasattr(error, "_request"):
+        return True
+    return bool(_names(error) & {"ProtocolError", "ProxyError"})
 
 
 def _typed(error: BaseException, host: str) -> HfasrError:
@@ -55,24 +59,32 @@ def _typed(error: BaseException, host: str) -> HfasrError:
         if isinstance(link, ssl.SSLCertVerificationError):
             reason = link.verify_message or "it cannot be verified"
             return APIConnectionError(
-                f"the certificate of {host} was refused: {reason}; for a private CA set SSL_CERT_FILE", permanent=True
+                f"the certificate of {host} was refused: {reason}; for a private CA set SSL_CERT_FILE, "
+                "or give http_client its verify=",
+                permanent=True,
             )
         if isinstance(link, UnicodeError):
             return APIConnectionError(
                 f"a header or the address for {host} holds characters that HTTP cannot carry", permanent=True
             )
-    if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"} or isinstance(error, ValueError):
+        if isinstance(link, ssl.SSLError):
+            return APIConnectionError(
+                f"{host} broke off its TLS: {link.reason or type(link).__name__}; check that https:// and the port "
+                "are right"
+            )
+    if "ProxyError" in names:
+        return _of_proxy(str(error), host)
+    by_peer = any(type(link).__module__.partition(".")[0] == "h2" for link in _chain(error))  # HTTP/2's one for both
+    if (names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"} and not by_peer) or isinstance(
+        error, ValueError
+    ):
         return APIConnectionError(
             f"the request to {host} cannot be sent ({type(error).__name__}): check base_url, model and token",
             permanent=True,
         )
-    if "ProxyError" in names:
-        return APIConnectionError(
-            f"the proxy refused the connection to {host}; check HTTPS_PROXY and HTTP_PROXY ({error})"
-        )
     if names or isinstance(error, OSError):
         system = next((link.strerror for link in _chain(error) if isinstance(link, OSError) and link.strerror), None)
-        detail = system or str(error).strip() or "no reason given"
+        detail = system or _unquoted(str(error)) or "no reason given"
         return APIConnectionError(
             f"the connection to {host} failed: {detail} ({type(error).__name__}); check the address, "
             "the network and, where one is set, the proxy"
@@ -80,3 +92,26 @@ def _typed(error: BaseException, host: str) -> HfasrError:
     if isinstance(error, RuntimeError) and "closed" in str(error):
         return APIConnectionError("the HTTP client has been closed; make a new one", permanent=True)
     return APIConnectionError(f"the HTTP client failed on {host} with {type(error).__name__}", permanent=True)
+
+
+def _of_proxy(said: str, host: str) -> APIConnectionError:
+    """Name the status alone of an HTTP proxy, whose words may be anything; those of SOCKS are the library's own."""
+    found = re.match(r"\d{3}(?!\d)", said)
+    status = int(found[0]) if found else None
+    where = "HTTPS_PROXY and HTTP_PROXY, or http_client's proxy="
+    if status == 407 or (status is None and re.search(r"auth|username", said, re.IGNORECASE)):
+        return APIConnectionError(
+            f"the proxy asks for a user and password, or for other ones, to connect to {host}; put them into the "
+            f"proxy's URL: {where}",
+            permanent=True,
+        )
+    answer = f"it answered {status}" if status else said[:100].rpartition(": ")[2].strip(" .") or "no reason given"
+    return APIConnectionError(
+        f"the proxy did not connect to {host}: {answer}; check {where}",
+        permanent=status is not None and 400 <= status < 500 and status not in {408, 429},
+    )
+
+
+def _unquoted(text: str) -> str:
+    """Cut *text* off where a library quotes what the other side sent: that may be a token, or audio."""
+    return re.split(r":|\s(?:b|bytearray\()?['\"]|[<{\[]", text, maxsplit=1)[0].strip()

@@ -66,6 +66,7 @@ _REMEDIES = {
     402: "buy credits at https://huggingface.co/settings/billing, pass bill_to=, or set a fallback=",
     403: 'give the token the permission "Make calls to Inference Providers" at https://huggingface.co/settings/tokens',
     404: "check model= and base_url=",
+    407: "put the proxy's user and password into HTTP_PROXY and HTTPS_PROXY, or into http_client's proxy=",
     408: "try again, or raise timeout=",
     410: "the address is retired: leave router_url= at its default, or correct base_url=",
     413: "send shorter audio",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from hfasr.errors import APIResponseError
+from hfasr.errors import APIResponseError, clean
 from hfasr.types import Segment, Word
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["decode", "error_text", "json_of", "read_segments", "read_words", "request_id", "text_of"]
 
 
+_MAX_JSON_VALUES = 500_000  # ten hours of words with their times; an empty list, of three bytes, takes up 64
+_PLAIN_ID = re.compile(r"[\w.:=;,+/-]{1,99}", re.ASCII)
+_MAX_TEXT_CHARS = 1_000_000  # 18 hours at 150 words a minute; what reads texts for repetitions takes 13 s for as much
 _MAX_ERROR_CHARS = 1_000  # servers echo whole requests, and patterns are searched in this
+_MAX_DEPTH = 64  # documented answers have 5; what is nested deeper can be read, but not copied or pickled
 
 
 def decode(response: Response, limit: int = 20_000) -> str:
@@ -24,11 +29,30 @@ def decode(response: Response, limit: int = 20_000) -> str:
 
 
 def json_of(response: Response) -> Any:
-    """Return the body as JSON, ``None`` where it is not."""
+    """Return the body as JSON, ``None`` where it is not, would fill the memory, or is nested beyond reason."""
+    if _is_bomb(response.content):
+        return None
     try:
-        return json.loads(response.content)
+        value = json.loads(response.content)
     except (ValueError, RecursionError):
         return None
+    n_opened = response.content.count(b"[") + response.content.count(b"{")
+    return None if n_opened > _MAX_DEPTH and _is_deep(value) else value
+
+
+def _is_deep(value: Any) -> bool:
+    level: list[Any] = [[value]]
+    for _ in range(_MAX_DEPTH + 1):
+        inside = (inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer))
+        level = [inner for inner in inside if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _is_bomb(content: bytes) -> bool:
+    """Whether, as JSON, it is more values than any transcript is."""
+    return len(content) > _MAX_JSON_VALUES and sum(map(content.count, (b",", b"[", b"{"))) > _MAX_JSON_VALUES
 
 
 def request_id(response: Response) -> str | None:
@@ -36,7 +60,7 @@ def request_id(response: Response) -> str | None:
     for name in ("x-request-id", "inference-id", "x-inference-id", "x-amzn-trace-id", "x-amz-cf-id"):
         value = response.headers.get(name)
         if value:
-            return value[:200]
+            return value if _PLAIN_ID.fullmatch(value) else clean(value, limit=200)
     return None
 
 
@@ -70,7 +94,7 @@ def _strings(value: Any, depth: int = 0) -> Iterable[str]:
     elif isinstance(value, dict):
         found = next((value[key] for key in ("message", "msg", "error", "detail") if value.get(key)), None)
         place = value.get("loc")
-        if isinstance(place, list) and place:
+        if isinstance(place, list) and place and isinstance(place[-1], str | int):
             yield f"{place[-1]}: {'; '.join(_strings(found, depth + 1))}"
         else:
             yield from _strings(found, depth + 1)
@@ -81,22 +105,47 @@ def text_of(response: Response) -> tuple[str, dict[str, Any]]:
     Return the text of a 2xx *response* and the whole answer.
 
     Raises:
-        APIResponseError: No JSON object with a ``text``.
+        APIResponseError: No JSON object with a ``text``, or one of more values or characters than any transcript has.
     """
+    if _is_bomb(response.content):
+        raise _too_much(response, f"over {_MAX_JSON_VALUES} values")
     body = json_of(response)
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
     if isinstance(body, dict) and isinstance(body.get("text"), str) and not body.get("error"):
+        if len(body["text"]) > _MAX_TEXT_CHARS:
+            raise _too_much(response, f"{len(body['text'])} characters")
         return body["text"], body
-    said = error_text(response)
-    kind = response.headers.get("content-type", "no content type")
-    what = f"an error: {said}" if isinstance(body, dict) and body.get("error") else f"no transcript ({kind}): {said}"
+    what = _instead(response, body)
     raise APIResponseError(
         f"the server answered {response.status_code} with {what[:300]}; "
         "check that base_url and model are those of a speech recogniser",
         status_code=response.status_code,
         request_id=request_id(response),
         body=decode(response),
+    )
+
+
+def _instead(response: Response, body: Any) -> str:
+    """Say what came in place of a transcript, quoting nothing but an error: it may be one, in another shape."""
+    if isinstance(body, dict):
+        if body.get("error"):
+            return f"an error: {error_text(response)}"
+        return f"no transcript, but JSON with the keys {', '.join(sorted(body)) or 'of nothing'}"
+    if body is not None:
+        return f"no transcript, but JSON that is a {type(body).__name__}"
+    if error_text(response) == "an HTML page":
+        return "no transcript, but an HTML page"
+    kind = response.headers.get("content-type", "no content type")
+    return f"no transcript, but {len(response.content)} bytes ({kind[:60]})"
+
+
+def _too_much(response: Response, what: str) -> APIResponseError:
+    return APIResponseError(
+        f"the server answered {response.status_code} with {what}, which is no transcript; "
+        "check that base_url and model are those of a speech recogniser",
+        status_code=response.status_code,
+        request_id=request_id(response),
     )
 
 

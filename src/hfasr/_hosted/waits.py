@@ -1,10 +1,10 @@
 """
 How long a server asks to wait.
 
-Sources: ``Retry-After`` in seconds or as a date, RFC 9110 section 10.2.3; ``RateLimit``,
-draft-ietf-httpapi-ratelimit-headers-09 (Hugging Face's form ``"api";r=0;t=55``, only meaningful
-with nothing remaining) and the older ``RateLimit-Reset``; ``retry-after-ms`` as OpenAI's servers
-send it.
+Sources: ``Retry-After`` in seconds or as a date, RFC 9110 sections 10.2.3 and 5.6.7; ``RateLimit``, of
+draft-ietf-httpapi-ratelimit-headers-08 and later (Hugging Face's form ``"api";r=0;t=55``, only meaningful
+with nothing remaining) and of its version 07 (``limit=9, remaining=0, reset=55``), both lists of RFC 9651;
+the older ``RateLimit-Reset``; ``retry-after-ms`` as OpenAI's servers send it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,16 @@ from collections.abc import Mapping
 
 __all__ = ["asked_wait", "quota"]
 
-_RATELIMIT_RESET = re.compile(r";\s*t\s*=\s*(\d{1,9})(?![\d.])")
-_RATELIMIT_REMAINING = re.compile(r";\s*r\s*=\s*(\d{1,18})(?![\d.])")
+_ITEM = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*+")++')  # of a list; a quoted name may hold commas
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_PARAMETER = re.compile(r"; *(\w+)=(\d{1,15})(?= *(?:;|$))", re.ASCII)
+_MEMBER = re.compile(r"\s*(\w+)=(\d{1,15})\s*", re.ASCII)
+_SECONDS = re.compile(r"0*(\d{1,12}(?:\.\d{1,9})?)", re.ASCII)
 _MAX_WAIT_S = 10**9  # some 30 years: larger numbers are no times
 _MIN_TIME_OF_DAY = 10**8  # in 1973; as a wait some 3 years
 _MAX_TIME_OF_DAY = 10**10  # in 2286
+_MAX_CHARS = 2_000  # of a header that is taken apart: patterns are searched in what any server sends
+_FAR_YEARS = 50  # a date with a year of two digits lies no further ahead
 
 
 def asked_wait(headers: Mapping[str, str], wall: float) -> float | None:
@@ -39,10 +44,9 @@ def asked_wait(headers: Mapping[str, str], wall: float) -> float | None:
     exact = _number(headers.get("retry-after-ms"))
     if exact is not None:
         return exact / 1000
-    if "retry-after" in headers:
-        value = headers["retry-after"].strip()
-        found = _number(value)
-        return found if found is not None else _until(value, headers.get("date"), wall)
+    asked = _retry_after(headers, wall)
+    if asked is not None:
+        return asked
     left = quota(headers, wall)
     return left[1] if left is not None and left[0] == 0 else None
 
@@ -64,8 +68,9 @@ def quota(headers: Mapping[str, str], wall: float) -> tuple[int, float] | None:
         >>> quota({"x-ratelimit-remaining": "3", "x-ratelimit-reset": "20"}, wall=0.0)
         (3, 20.0)
     """
-    if "ratelimit" in headers:
-        return _ratelimit(headers["ratelimit"])
+    left = _ratelimit(headers.get("ratelimit", ""))
+    if left is not None:
+        return left
     for prefix in ("", "x-"):
         remaining = _number(headers.get(f"{prefix}ratelimit-remaining"))
         reset = _number(headers.get(f"{prefix}ratelimit-reset"), most=_MAX_TIME_OF_DAY)
@@ -75,35 +80,63 @@ def quota(headers: Mapping[str, str], wall: float) -> tuple[int, float] | None:
     return None
 
 
-def _number(value: str | None, *, most: float = _MAX_WAIT_S) -> float | None:
-    if value is None or not re.fullmatch(r"\d{1,12}(\.\d{1,9})?", value.strip(), re.ASCII):
+def _retry_after(headers: Mapping[str, str], wall: float) -> float | None:
+    value = headers.get("retry-after", "").strip(" \t")
+    if not value:
         return None
-    number = float(value)
-    return number if number <= most else None
+    found = [_number(part) for part in value.split(",")]  # a proxy may have added a line of its own
+    waits = [wait for wait in found if wait is not None]
+    return max(waits) if len(waits) == len(found) else _until(value, headers.get("date"), wall)
+
+
+def _number(value: str | None, *, most: float = _MAX_WAIT_S) -> float | None:
+    found = _SECONDS.fullmatch(value.strip(" \t")) if value is not None else None
+    number = float(found[1]) if found else None
+    return number if number is not None and number <= most else None
 
 
 def _ratelimit(value: str) -> tuple[int, float] | None:
     quotas = []
-    for item in value.split(","):
-        remaining, reset = _RATELIMIT_REMAINING.search(item), _RATELIMIT_RESET.search(item)
-        if remaining and reset:
-            quotas.append((int(remaining[1]), float(reset[1])))
-    return min(quotas, key=lambda left: (left[0], -left[1]), default=None)
+    members: dict[str, str] = {}
+    for item in _ITEM.findall(value[:_MAX_CHARS]):
+        plain = _MEMBER.fullmatch(item)
+        if plain:
+            members[plain[1]] = plain[2]
+        else:
+            parameters = dict(_PARAMETER.findall(_QUOTED.sub("", item)))
+            quotas.append((parameters.get("r"), parameters.get("t")))
+    quotas.append((members.get("remaining"), members.get("reset")))
+    told = [(int(remaining), float(reset)) for remaining, reset in quotas if remaining and reset]
+    return min(
+        (quota for quota in told if quota[1] <= _MAX_WAIT_S), key=lambda quota: (quota[0], -quota[1]), default=None
+    )
 
 
 def _until(date: str, server_now: str | None, wall: float) -> float | None:
-    from email.utils import parsedate_to_datetime  # 20 ms to import, and rarely needed
-
-    def stamp(text: str) -> float | None:
-        try:
-            return parsedate_to_datetime(text).timestamp()
-        except (ValueError, TypeError, OverflowError, IndexError):
-            return None
-
-    then = stamp(date)
+    then = _stamp(date, wall)
     if then is None:
         return None
     # The server's own clock, where it tells it: ours may differ by minutes.
-    now = stamp(server_now) if server_now else None
+    now = _stamp(server_now, wall) if server_now else None
     wait = max(0.0, then - (wall if now is None else now))
     return wait if wait <= _MAX_WAIT_S else None
+
+
+def _stamp(date: str, wall: float) -> float | None:
+    """Return the seconds since 1970 at *date*, in any of HTTP's three forms; ``None`` for what is none."""
+    from datetime import UTC, datetime
+    from email.utils import parsedate_tz  # 20 ms to import, and rarely needed
+
+    try:
+        parsed = parsedate_tz(date[:_MAX_CHARS])
+        if parsed is None:
+            return None
+        year, month, day, hour, minute, second, *_, offset = parsed
+        if year < 2000 and str(year) not in date:  # RFC 9110 5.6.7: of two digits, and not of the last century yet
+            this_year = datetime.fromtimestamp(wall, UTC).year
+            year += 100 if year + 100 <= this_year + _FAR_YEARS else 0
+        leap = second == 60
+        moment = datetime(year, month, day, hour, minute, second - leap, tzinfo=UTC)  # asctime's names no zone
+        return moment.timestamp() + leap - (offset or 0)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

@@ -13,6 +13,8 @@ from hfasr._core.context import CallContext, logger
 from hfasr._core.options import check_options
 from hfasr._core.routes import plan
 from hfasr._core.story import answered, gave_up
+from hfasr._core.telemetry import model_attributes
+from hfasr._core.watch import Watched
 from hfasr.audio import load
 from hfasr.errors import HfasrError
 
@@ -69,30 +71,33 @@ async def transcribe(
     call = CallContext(io, config, shared, options.get("deadline") or config.deadline)
     pieces = None if memory is None else memory.pieces
     call.seats = None if memory is None else memory.seats
-    try:
-        source = await load(
-            audio,
-            call,
-            allow_paths=config.allow_paths,
-            allow_private_urls=config.allow_private_urls,
-            local_only=config.local_only,
-        )
-        known = None if memory is None else await memory.recall(call, source)
-        if known is not None:
-            return known
-        if config.channels == "split":
-            transcript = await by_channel(call, routes, source, options, pieces)
-        else:
-            transcript = await of_any_length(call, routes, source, options, pieces)
-        if memory is not None:
-            await memory.keep(call, source, transcript)
-    except HfasrError as error:
-        call.stamp(error)
-        if error.attempts:
-            logger.log(_level(memory), "%s", gave_up(error))
-        raise
-    _log(transcript.provenance, _level(memory))
-    return transcript
+    with Watched("transcribe", lambda: model_attributes(routes[0]), call) as watched:
+        try:
+            source = await load(
+                audio,
+                call,
+                allow_paths=config.allow_paths,
+                allow_private_urls=config.allow_private_urls,
+                local_only=config.local_only,
+            )
+            known = None if memory is None else await memory.recall(call, source)
+            if known is not None:
+                watched.answered(known, recalled=True)
+                return known
+            if config.channels == "split":
+                transcript = await by_channel(call, routes, source, options, pieces)
+            else:
+                transcript = await of_any_length(call, routes, source, options, pieces)
+            watched.answered(transcript)
+            if memory is not None:
+                await memory.keep(call, source, transcript)
+        except HfasrError as error:
+            call.stamp(error)
+            if error.attempts:
+                logger.log(_level(memory), "%s", gave_up(error))
+            raise
+        _log(transcript.provenance, _level(memory))
+        return transcript
 
 
 def _level(memory: Memory | None) -> int:

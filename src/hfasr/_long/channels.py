@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from hfasr._core.watch import Watched
 from hfasr._run.order import Settled
 from hfasr.errors import AllRoutesFailedError, APIError, AudioError, BackendError, HfasrError
 from hfasr.types import Segment, Transcript
@@ -64,8 +65,7 @@ async def by_channel(
     except HfasrError as error:
         error.attempts = call.every_attempt()
         raise
-    call.attempts += [attempt for channel in channels for attempt in channel.attempts]
-    call.parts.clear()
+    call.take_over([*call.attempts, *(attempt for channel in channels for attempt in channel.attempts)])
     return _interleaved(channels, Merged(unasked(routes[0]), what="channels"))
 
 
@@ -99,14 +99,18 @@ class _ChannelJob:
 
     async def settle(self, io: IO, _index: int, number: int, /) -> Settled[_Channel]:
         part = self._call.part(io, config=replace(self._config, channels=number))
-        try:
-            transcript = await of_any_length(part, self._routes, self._source, self._options, self._memory)
-        except (APIError, BackendError, AudioError, AllRoutesFailedError) as error:
-            attempts = part.every_attempt()
-            if not self._keeps_going:
-                raise placed(error, f"channel {number}", attempts) from error.__cause__
-            return Settled(_Channel(number, None, error, attempts), None)
-        return Settled(_Channel(number, transcript, None, tuple(part.attempts)), None)
+        part.channel = number
+        with Watched("channel", lambda: {"hfasr.channel": number}, part) as watched:
+            try:
+                transcript = await of_any_length(part, self._routes, self._source, self._options, self._memory)
+            except (APIError, BackendError, AudioError, AllRoutesFailedError) as error:
+                attempts = part.every_attempt()
+                if not self._keeps_going:
+                    raise placed(error, f"channel {number}", attempts) from error.__cause__
+                watched.failed(error)
+                return Settled(_Channel(number, None, error, attempts), None)
+            watched.answered(transcript)
+            return Settled(_Channel(number, transcript, None, tuple(part.attempts)), None)
 
 
 def _interleaved(channels: list[_Channel], merged: Merged) -> Transcript:

@@ -6,10 +6,12 @@ import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from hfasr._core.about import Stretch
 from hfasr._core.call import transcribe_piece
 from hfasr._core.failover import TakesLessError
 from hfasr._core.prepared import PreparedAudio
-from hfasr._core.stitch import Span, Stitcher
+from hfasr._core.stitch import Span
+from hfasr._core.watch import Watched
 from hfasr._run.order import Settled
 from hfasr.errors import (
     AllRoutesFailedError,
@@ -24,6 +26,7 @@ from hfasr.errors import (
 from hfasr.types import Transcript
 
 from .cutter import Cutter
+from .joined import Facts, Joined
 from .merged import Merged, unasked
 from .work import WorkOrder, each, one_by_one
 
@@ -109,12 +112,34 @@ async def of_any_length(
 
 
 class PieceJob:
-    """Transcribes one piece after the other, for one worker or many."""
+    """
+    Transcribes one piece after the other, for one worker or many.
+
+    Args:
+        call: The call, of one channel or of the mix.
+
+        routes: In order.
+
+        options: What was asked for.
+
+        memory: What has pieces that were transcribed before.
+
+        whole: What the pieces are cut from; ``None``: live audio, of which there is no whole.
+    """
 
     def __init__(
-        self, call: CallContext, routes: tuple[Route, ...], options: TranscribeOptions, memory: PieceMemory | None
+        self,
+        call: CallContext,
+        routes: tuple[Route, ...],
+        options: TranscribeOptions,
+        memory: PieceMemory | None,
+        *,
+        whole: Source | None,
     ) -> None:
         self._call = call
+        self._whole = call.stretch  # it is a part itself
+        if self._whole is None and whole is not None:
+            self._whole = Stretch(whole, call.config.channels, 0.0, 0.0)
         self._config = replace(call.config, channels="mix")  # a piece has one channel
         self._routes = routes
         self._options = options
@@ -134,19 +159,30 @@ class PieceJob:
             return Settled(PieceResult(span, nothing, done_at=io.clock.now()), None)
         chunk = index if self._call.chunk is None else self._call.chunk
         part = self._call.part(io, chunk=chunk, config=self._config)
-        try:
-            transcript = await self._transcribe(part, piece.source)
-        except (APIError, BackendError, AudioError, AllRoutesFailedError) as error:
-            attempts = part.every_attempt()
-            part.stamp(error)
-            if not self._keeps_going:
-                if self._call.chunk is not None:  # cut again: whoever cut it first says where it is
-                    raise
-                raise placed(error, f"from {span.start:.1f} to {span.end:.1f} s", attempts) from error.__cause__
-            return Settled(PieceResult(span, None, error, attempts, io.clock.now()), None)
-        finally:
-            part.forget_errors()
-        return Settled(PieceResult(span, transcript, None, tuple(part.attempts), io.clock.now()), None)
+        part.stretch = self._whole and replace(
+            self._whole, start=self._whole.start + piece.start, end=self._whole.start + piece.end
+        )
+        name = "chunk" if self._call.chunk is None else None  # cut again: its attempts belong to the chunk that it was
+
+        def about() -> dict[str, float]:
+            return {"hfasr.chunk": chunk, "hfasr.chunk.start": span.start, "hfasr.chunk.end": span.end}
+
+        with Watched(name, about, part) as watched:
+            try:
+                transcript = await self._transcribe(part, piece.source)
+            except (APIError, BackendError, AudioError, AllRoutesFailedError) as error:
+                attempts = part.every_attempt()
+                part.stamp(error)
+                if not self._keeps_going:
+                    if self._call.chunk is not None:  # cut again: whoever cut it first says where it is
+                        raise
+                    raise placed(error, f"from {span.start:.1f} to {span.end:.1f} s", attempts) from error.__cause__
+                watched.failed(error)
+                return Settled(PieceResult(span, None, error, attempts, io.clock.now()), None)
+            finally:
+                part.forget_errors()
+            watched.answered(transcript, recalled=not part.attempts)
+            return Settled(PieceResult(span, transcript, None, tuple(part.attempts), io.clock.now()), None)
 
     async def _transcribe(self, part: CallContext, source: Source) -> Transcript:
         known = None if self._memory is None else await self._memory.recall(part, source)
@@ -191,13 +227,11 @@ class _Whole:
         self._options = options
         self._routes = less.routes
         self._keeps_going = options.get("on_chunk_error") == "gap"
-        self._job = PieceJob(call, less.routes, options, memory)
+        self._job = PieceJob(call, less.routes, options, memory, whole=source)
         self._longest_s = less.longest_s
-        self._stitcher = Stitcher(options.get("return_timestamps", False))
         self._merged = Merged(unasked(less.routes[0]), call.attempts, less.reason)
+        self._joined = Joined(options.get("return_timestamps", False), self._merged)
         self._raws: list[object] = []
-        self._first_error: HfasrError | None = None
-        self._n_answered = 0
 
     async def transcribe(self, *, is_piece: bool) -> Transcript:
         call = self._call
@@ -209,10 +243,10 @@ class _Whole:
             else:
                 await each(self._order(cutter), self._take)
         except AudioDecodeError as error:
-            if not (self._keeps_going and self._n_answered):
+            if not (self._keeps_going and self._joined.has_answer):
                 error.attempts = call.every_attempt()
                 raise
-            self._leave_rest(error, cutter)
+            self._joined.leave_rest(error, cutter.rest())
         except HfasrError as error:
             if isinstance(error, UnsupportedAudioError) and not cutter.was_opened:
                 raise _CannotCutError from error
@@ -220,13 +254,10 @@ class _Whole:
             raise
         finally:
             cutter.stop()  # it may be far from the next piece
-        if self._first_error is not None and not self._n_answered:
-            self._first_error.attempts = tuple(self._merged.attempts)
-            raise self._first_error
-        self._stitcher.finish()
-        call.attempts[:] = self._merged.attempts
-        call.parts.clear()
-        return self._joined(sha256, cutter)
+        self._joined.check()
+        await self._joined.finish(call.io)
+        call.take_over(self._merged.attempts)
+        return await self._joined.whole(call.io, self._facts(sha256, cutter))
 
     def _cutter(self, *, is_piece: bool) -> Cutter:
         call = self._call
@@ -248,40 +279,20 @@ class _Whole:
             n_workers = max(1, int(n_workers * min(1.0, _WHOLE_S / self._longest_s)))
         return WorkOrder(self._call.io, cutter, self._job, n_workers=n_workers, what="transcription")
 
-    def _take(self, result: PieceResult) -> None:
+    async def _take(self, result: PieceResult) -> None:
         """Join one more piece, in order."""
-        self._merged.add(result.transcript, result.attempts)
-        if result.transcript is None:
-            assert result.error is not None
-            self._first_error = self._first_error or result.error
-            self._stitcher.add_gap(result.span, f"{type(result.error).__name__}: {result.error}")
-            return
-        self._n_answered += result.transcript.provenance is not None  # else it was silent
-        self._raws.append(result.transcript.raw)
-        self._stitcher.add(result.transcript, result.span)
+        if result.transcript is not None:
+            self._raws.append(result.transcript.raw)
+        await self._joined.take(self._call.io, result)
 
-    def _leave_rest(self, error: AudioDecodeError, cutter: Cutter) -> None:
-        """The audio is damaged from here on: leave a gap up to its end, where that is known."""
-        self._merged.add(None, ())
-        self._stitcher.add_gap(cutter.rest(), f"AudioDecodeError: {error}")
-
-    def _joined(self, sha256: str | None, cutter: Cutter) -> Transcript:
-        stitcher, merged = self._stitcher, self._merged
+    def _facts(self, sha256: str | None, cutter: Cutter) -> Facts:
+        joined = self._joined
         duration = cutter.duration if cutter.duration is not None else self._source.info().duration
         self._audio.duration = duration
-        how = f"cut into {merged.n_pieces} chunks" if self._call.chunk is None else "chunks cut again"
-        changes = (*cutter.changes, how)
-        return Transcript(
-            stitcher.text,
-            segments=stitcher.segments,
-            language=stitcher.language,
-            duration=duration,
-            provenance=merged.provenance(sha256=sha256, duration=duration, changes=changes),
-            warnings=(*stitcher.warnings, *merged.silence, *merged.warnings)
-            if self._call.chunk is None
-            else stitcher.warnings,
-            raw=tuple(self._raws),
-        )
+        is_whole = self._call.chunk is None
+        how = f"cut into {joined.n_pieces} chunks" if is_whole else "chunks cut again"
+        warnings = joined.warnings(silence=True) if is_whole else joined.seam_warnings
+        return Facts(sha256, duration, (*cutter.changes, how), warnings, tuple(self._raws))
 
 
 def placed(error: HfasrError, where: str, attempts: tuple[Attempt, ...]) -> HfasrError:

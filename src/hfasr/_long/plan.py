@@ -52,6 +52,8 @@ class StreamAsk:
     audio: AudioInput | LiveAudio
     options: TranscribeOptions
     check_open: Callable[[], None]
+    span: Any = None
+    """Of OpenTelemetry, to which what is done belongs."""
 
     def __post_init__(self) -> None:
         live = self.audio
@@ -91,7 +93,9 @@ class StreamAsk:
 
     def _call(self) -> CallContext:
         deadline = self.options.get("deadline") or self.config.deadline
-        return CallContext(self.io, self.config, self.shared, deadline)
+        made = CallContext(self.io, self.config, self.shared, deadline)
+        made.span = self.span
+        return made
 
     @property
     def _longest_s(self) -> float:
@@ -123,7 +127,7 @@ class StreamAsk:
             longest_s=self._longest_s,
             check=call.check,
         )
-        job = _ChunkJob(PieceJob(call, routes, self.options, None))
+        job = _ChunkJob(PieceJob(call, routes, self.options, None, whole=source))
         keeps_going = self.options.get("on_chunk_error") == "gap"
         return Planned(self._order(cutter, job), self._told(routes, is_live=False), call, cutter, source, keeps_going)
 
@@ -171,7 +175,7 @@ class Planned:
         if self.source is not None:
             with contextlib.suppress(HfasrError):  # the file is gone by now, or no time is left: never mind
                 sha256 = await self.call.offload(self.source.sha256)
-        self.told.finish(self.cutter, sha256=sha256)
+        await self.told.finish(self.call.io, self.cutter, sha256=sha256)
 
 
 class _Job(ABC):
@@ -218,5 +222,5 @@ class _PhraseJob(_Job):
         self._routes = routes
 
     async def _result(self, io: IO, index: int, given: Phrase) -> PieceResult:
-        job = PieceJob(self._ask._call(), self._routes, self._ask.options, None)  # noqa: SLF001  # one of us
+        job = PieceJob(self._ask._call(), self._routes, self._ask.options, None, whole=None)  # noqa: SLF001  # one of us
         return replace((await job.settle(io, index, given.piece)).item, spoken_at=given.spoken_at)

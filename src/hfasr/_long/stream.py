@@ -6,10 +6,14 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from hfasr._core.cancel import Cancelled
 from hfasr._core.io import run_sync
+from hfasr._core.routes import plan
+from hfasr._core.telemetry import model_attributes
+from hfasr._core.watch import Watched
 from hfasr.errors import AudioDecodeError
 
 if TYPE_CHECKING:
@@ -34,6 +38,7 @@ class _Stream:
         self._closed = False
         self._busy = threading.Lock()
         self._stop: Callable[[], object] = _nothing
+        self._watched = Watched("transcribe", lambda: _attributes(ask))
 
     @contextmanager
     def _alone(self, others: str) -> Iterator[None]:
@@ -44,6 +49,14 @@ class _Stream:
             yield
         finally:
             self._busy.release()
+
+    def _ask_watched(self) -> StreamAsk:
+        """Begin the span, whose end is sure also where this is forgotten, and return what is asked for within it."""
+        watched = self._watched.begin()
+        if watched.span is None:
+            return self._ask
+        weakref.finalize(self, watched.end)
+        return replace(self._ask, span=watched.span)
 
     def _begin(self, planned: Planned) -> None:
         self._told = planned.told
@@ -87,6 +100,10 @@ class _Stream:
         raise TypeError("a stream cannot be pickled or copied: it holds threads and connections; use its segments")
 
 
+def _attributes(ask: StreamAsk) -> dict[str, Any]:
+    return {**model_attributes(plan(ask.config, ask.options.get("model"))[0]), "hfasr.stream": True}
+
+
 def _nothing() -> None:
     """Other inputs need no stop."""
 
@@ -109,7 +126,8 @@ class TranscriptStream(_Stream):
         with self._alone("thread"):
             try:
                 segment = self._next()
-            except BaseException:
+            except BaseException as error:
+                self._watched.failed(error)
                 self.close()
                 raise
             if segment is None:
@@ -119,7 +137,7 @@ class TranscriptStream(_Stream):
 
     def _next(self) -> Segment | None:
         if self._told is None and not self._closed:
-            self._open(run_sync(self._ask.planned()))
+            self._open(run_sync(self._ask_watched().planned()))
         told = self._told
         while told is not None and not self._closed:
             segment = told.pop()
@@ -136,7 +154,7 @@ class TranscriptStream(_Stream):
             if turn is None:
                 run_sync(planned.finish())
             else:
-                told.take(turn)
+                run_sync(told.take(planned.call.io, turn))
         return None
 
     def _open(self, planned: Planned) -> None:
@@ -151,9 +169,12 @@ class TranscriptStream(_Stream):
         self._closed = True
         self._stop()
         runner, self._runner = self._runner, None
-        if runner is not None:
-            runner.close()
-        self._planned = None
+        try:
+            if runner is not None:
+                runner.close()
+        finally:
+            self._planned = None
+            self._watched.end()
 
     def __enter__(self) -> Self:
         return self
@@ -181,7 +202,8 @@ class AsyncTranscriptStream(_Stream):
         with self._alone("task"):
             try:
                 segment = await self._next()
-            except (Exception, Cancelled):
+            except (Exception, Cancelled) as error:
+                self._watched.failed(error)
                 await self.aclose()
                 raise
             if segment is None:
@@ -191,7 +213,7 @@ class AsyncTranscriptStream(_Stream):
 
     async def _next(self) -> Segment | None:
         if self._told is None and not self._closed:
-            self._open(await self._ask.planned())
+            self._open(await self._ask_watched().planned())
         told = self._told
         while told is not None and not self._closed:
             segment = told.pop()
@@ -208,7 +230,7 @@ class AsyncTranscriptStream(_Stream):
             if turn is None:
                 await planned.finish()
             else:
-                told.take(turn)
+                await told.take(planned.call.io, turn)
         return None
 
     def _open(self, planned: Planned) -> None:
@@ -223,9 +245,12 @@ class AsyncTranscriptStream(_Stream):
         self._closed = True
         self._stop()
         runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.aclose()
-        self._planned = None
+        try:
+            if runner is not None:
+                await runner.aclose()
+        finally:
+            self._planned = None
+            self._watched.end()
 
     async def __aenter__(self) -> Self:
         return self

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from hfasr._core.stitch import Stitcher
-from hfasr.types import Transcript
+from hfasr.errors import HfasrError
 
+from .joined import Facts, Joined
 from .merged import Merged
 
 if TYPE_CHECKING:
+    from hfasr._core.io import IO
     from hfasr._core.stitch import Span
-    from hfasr.errors import AudioError, HfasrError
-    from hfasr.types import Provenance, Segment, Timestamps
+    from hfasr.errors import AudioError
+    from hfasr.types import Provenance, Segment, Timestamps, Transcript
 
     from .cutter import Cutter
     from .pieces import PieceResult
@@ -42,12 +43,10 @@ class Told:
     """
 
     def __init__(self, timestamps: Timestamps, *, nobody: Provenance, is_live: bool) -> None:
-        self._stitcher = Stitcher(timestamps, keep=not is_live)
-        self._merged = Merged(nobody, keep=not is_live)
+        self._joined = Joined(timestamps, Merged(nobody, keep=not is_live), keep=not is_live)
         self._ready: deque[Segment] = deque()
         self._done_at = 0.0
-        self._first_error: HfasrError | None = None
-        self._n_taken = self._n_answered = 0
+        self._n_taken = 0
         self._sha256: str | None = None
         self._changes: tuple[str, ...] = ()
         self.is_live = is_live
@@ -60,7 +59,7 @@ class Told:
         self.max_delay: float | None = None
         """The largest delay so far."""
 
-    def take(self, turn: Turn) -> None:
+    async def take(self, io: IO, turn: Turn) -> None:
         """
         Take the next piece.
 
@@ -73,14 +72,7 @@ class Told:
         if turn.place != self._n_taken or result is None:
             return  # it comes without its turn, as the run has failed; that is told next
         self._n_taken += 1
-        self._merged.add(result.transcript, result.attempts)
-        if result.transcript is None:
-            assert result.error is not None
-            self._first_error = self._first_error or result.error
-            self._leave(result.span, result.error)
-        else:
-            self._n_answered += result.transcript.provenance is not None  # else it was silent
-            self._ready += self._stitcher.add(result.transcript, result.span)
+        self._ready += await self._joined.take(io, result)
         self.duration = max(self.duration, result.span.end)
         self._done_at = max(self._done_at, result.done_at)  # in order: what was done before its turn waits for it
         if result.spoken_at is not None:
@@ -94,14 +86,13 @@ class Told:
         Raises:
             AudioError: There is nothing before it.
         """
-        if not self._n_answered:
+        if not self._joined.has_answer:
             raise error
-        self._merged.add(None, ())
-        self._leave(span, error)
+        self._ready += self._joined.leave_rest(error, span)
 
-    def finish(self, cutter: Cutter | None, *, sha256: str | None) -> None:
+    async def finish(self, io: IO, cutter: Cutter | None, *, sha256: str | None) -> None:
         """Take the end; of live audio there is no *cutter*, and no digest."""
-        self._ready += self._stitcher.finish()
+        self._ready += await self._joined.finish(io)
         self._sha256 = sha256
         self.is_complete = True
         if cutter is not None:
@@ -117,20 +108,18 @@ class Told:
         """
         if self._ready:
             return self._ready.popleft()
-        if self.is_complete and self._first_error is not None and not (self._n_answered or self.is_live):
-            self.is_complete = False
-            self._first_error.attempts = tuple(self._merged.attempts)
-            raise self._first_error
+        if self.is_complete and not self.is_live:
+            try:
+                self._joined.check()
+            except HfasrError:
+                self.is_complete = False
+                raise
         return None
-
-    def _leave(self, span: Span, error: HfasrError) -> None:
-        self._ready += self._stitcher.add_gap(span, f"{type(error).__name__}: {error}")
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What could not be done, and what was repaired, so far."""
-        silence = self._merged.silence if self.is_complete and not self.is_live else ()
-        return (*silence, *self._stitcher.warnings, *self._merged.warnings)
+        return self._joined.warnings(silence=self.is_complete and not self.is_live)
 
     def transcript(self) -> Transcript:
         """
@@ -143,11 +132,4 @@ class Told:
             raise ValueError("nothing is kept of live audio, which may go on for ever; keep its segments yourself")
         if not self.is_complete:
             raise ValueError("the stream has not ended; read its segments first")
-        return Transcript(
-            self._stitcher.text,
-            segments=self._stitcher.segments,
-            language=self._stitcher.language,
-            duration=self.duration,
-            provenance=self._merged.provenance(sha256=self._sha256, duration=self.duration, changes=self._changes),
-            warnings=self.warnings,
-        )
+        return self._joined.transcript(Facts(self._sha256, self.duration, self._changes, self.warnings))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -55,7 +55,9 @@ class WorkOrder(Generic[In, Item]):
         """Nobody is told."""
 
 
-async def one_by_one(io: IO, inputs: Iterable[In], job: Job[In, Item], deliver: Callable[[Item], None]) -> None:
+async def one_by_one(
+    io: IO, inputs: Iterable[In], job: Job[In, Item], deliver: Callable[[Item], Awaitable[object]]
+) -> None:
     """Work on *inputs* one after the other, where others are in work at the same time already."""
     end = object()
     rest = iter(inputs)
@@ -65,5 +67,5 @@ async def one_by_one(io: IO, inputs: Iterable[In], job: Job[In, Item], deliver: 
         if given is end:
             return
         settled = await job.settle(io, index, given)  # type: ignore[arg-type]  # the end is told above
-        deliver(settled.item)
+        await deliver(settled.item)
         index += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import queue
 import threading
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from hfasr._core.cancel import CANCEL, Cancel, Cancelled, StoppableBlockingIO
 from hfasr._core.io import run_sync
+from hfasr._core.loops import context_for_a_thread
 from hfasr.errors import BatchError
 
 from .inputs import close
@@ -56,6 +58,7 @@ class Threads(Generic[Item]):
         # The caller waits for this, which Ctrl-C may interrupt anywhere: a condition's own lock would get lost.
         self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._wanted = False
+        self._context: contextvars.Context | None = None  # of whoever asked for the first item
         self._feeder: threading.Thread | None = None
         self._workers: list[threading.Thread] = []
         self._busy = False  # somebody waits for an item
@@ -105,11 +108,14 @@ class Threads(Generic[Item]):
             outer.adopt(self)
             outer.check()
         self._opened = self._open()
+        self._context = context_for_a_thread()
         self._feeder = self._daemon(self._feed, "feed")
         self._feeder.start()
 
     def _daemon(self, target: Callable[[], None], name: str) -> threading.Thread:
-        return threading.Thread(target=target, name=f"hfasr-{self._what}-{name}", daemon=True)
+        assert self._context is not None  # it has begun
+        run = functools.partial(self._context.copy().run, target)
+        return threading.Thread(target=run, name=f"hfasr-{self._what}-{name}", daemon=True)
 
     def _tell(self) -> None:
         """Wake who waits for an item. With the lock."""
@@ -170,6 +176,7 @@ class Threads(Generic[Item]):
             return source
 
     def _feed(self) -> None:
+        CANCEL.set(None)  # what the caller's iterable does of its own is none of the run around this
         try:
             source = self._claim_source()
             if source is not None:

@@ -16,6 +16,7 @@ __all__ = ["identify_matroska", "identify_mp4"]
 
 _FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"pnot"}
 _MAX_BOXES = 4_096  # top-level boxes looked at: a fragmented recording has two per fragment
+_MAX_FILE_BYTES = 2**43  # 8 TiB: seeking further fails on most file systems
 _MAX_INDEX_BYTES = 8 * 2**20  # of ``moov``: the second track's handler stands behind the first one's tables
 _MAX_HANDLERS = 64  # each track and each set of tags has one; a film with twenty languages has fewer
 _VIDEO_CODECS = (b"V_VP", b"V_AV1", b"V_MPEG", b"V_THEORA", b"V_MS/", b"V_UNCOMPRESSED")
@@ -55,9 +56,9 @@ def _index(read_at: Callable[[int, int], bytes], name: str) -> bytes:
             return read_at(offset, min(size, _MAX_INDEX_BYTES) if size > 1 else _MAX_INDEX_BYTES)
         if size == 1 and len(header) == 16:
             size = int.from_bytes(header[8:16], "big")
-        if len(header) < 8 or size < 8:
-            break
         offset += size
+        if len(header) < 8 or size < 8 or offset > _MAX_FILE_BYTES:
+            break
     raise AudioDecodeError(f"{name} is an MP4 file without its index: it was cut off; record or download it again")
 
 

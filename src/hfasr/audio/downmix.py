@@ -125,8 +125,7 @@ class Downmix:
 
     def _judge(self, frames: npt.NDArray[np.float32], mono: npt.NDArray[np.float32]) -> float:
         """Settle what to take of *frames*; return the energy that their mix should have."""
-        energies = [_energy(frames[:, channel]) for channel in range(len(self._mean))]
-        expected = sum(energies) / len(energies) ** 2
+        expected = _energy(frames) / len(self._mean) ** 2
         is_short = len(mono) < _SHORT_S * self._rate and self._n_frames > 0
         self._power += expected
         self._n_frames += len(mono)
@@ -134,7 +133,9 @@ class Downmix:
             return expected
         if _energy(mono) >= CANCELLED * expected:
             self._choice = None
-        elif self._choice is None or max(energies) > _LOUDER * energies[self._choice]:
+            return expected
+        energies = [_energy(channel) for channel in frames.T]
+        if self._choice is None or max(energies) > _LOUDER * energies[self._choice]:
             self._choice = energies.index(max(energies))
         return expected
 
@@ -146,10 +147,12 @@ class Downmix:
 
 def _energy(samples: npt.NDArray[np.float32]) -> float:
     """Sum of squares, by BLAS: the cheapest look at every sample; not finite where a sample is not."""
-    flat = samples.reshape(-1)
+    if samples.flags.c_contiguous:
+        rows = (samples.reshape(-1),)
+    else:  # what PyAV decodes has one channel after the other; to make that flat would copy it, slowly
+        rows = tuple(samples.T) if samples.ndim > 1 else (samples,)
     with np.errstate(over="ignore", invalid="ignore"):
-        energy = float(np.dot(flat, flat))
-    if math.isfinite(energy):
-        return energy
-    with np.errstate(over="ignore", invalid="ignore"):  # perhaps only too loud for float32
-        return float(np.square(flat, dtype=np.float64).sum())
+        energy = sum(float(np.dot(row, row)) for row in rows)
+        if not math.isfinite(energy):  # perhaps only too loud for float32
+            energy = sum(float(np.square(row, dtype=np.float64).sum()) for row in rows)
+    return energy

@@ -5,13 +5,13 @@ Decode by libsndfile: WAV, FLAC, Ogg, MP3 and the kinds of the old workstations.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import soundfile
 
-from hfasr.errors import AudioDecodeError, AudioNotFoundError
+from hfasr.errors import AudioDecodeError, AudioNotFoundError, HfasrError
 
 from . import headers
 from .ogg import read_ogg
@@ -29,26 +29,30 @@ if TYPE_CHECKING:
 __all__ = ["SoundFileReader", "info"]
 
 _Patch: TypeAlias = tuple[int, bytes]  # an offset, and what stands there
+_SOUGHT_IN = {"ogg", "mp3", "mp2"}  # for the next page or frame, as far as there may be one
 _MAX_FRAMES = 2**62  # libsndfile's largest number stands for "unknown"
 
 
 class SoundFileReader:
     """Blocks by libsndfile."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, check: Callable[[], None] | None = None) -> None:
         self._source = source
         self.notes: list[str] = []
-        self._file, self._handle = _open(source, self._missing_length(source))
+        self._file, self._handle = _open(source, self._missing_length(source), check)
         self.sampling_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.n_frames = _n_frames(self._file)
         if source.container is not None and source.container.name == "ogg":
-            self._look_at_the_end(source)
+            try:
+                self._look_at_the_end(source)
+            except BaseException:
+                self._close()
+                raise
 
     def _look_at_the_end(self, source: Source) -> None:
         """Ogg says on its last page that it is the last; libsndfile does not ask."""
         if self.n_frames is None:  # 0 frames are counted where no page is whole
-            self._close()
             raise AudioDecodeError(f"{source.name} is an Ogg file without its end; record or download it again")
         with source.open() as file:
             pages = read_ogg(file)
@@ -82,10 +86,8 @@ class SoundFileReader:
                 break
             total += len(block)
             yield block
-        if self._handle is not None and self._handle.failed is not None:
-            raise AudioNotFoundError(
-                f"{self._source.name} cannot be read any further; check the disk"
-            ) from self._handle.failed
+        if self._handle is not None:
+            self._handle.complain(self._source.name)
         self._compare(total)
 
     def _compare(self, total: int) -> None:
@@ -119,12 +121,13 @@ class _File:
     Nothing is raised inside libsndfile: a wild seek has no effect, as on disk, and what cannot be read is the end.
     """
 
-    def __init__(self, file: Any, patch: _Patch | None) -> None:
+    def __init__(self, file: Any, patch: _Patch | None, check: Callable[[], None] | None) -> None:
         self._file = file
         self._patch = patch
+        self._check = check
         self.tell = file.tell
         self.close = file.close
-        self.failed: OSError | None = None
+        self.failed: BaseException | None = None
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         try:
@@ -135,8 +138,10 @@ class _File:
     def readinto(self, buffer: Any) -> int:
         at = self._file.tell() if self._patch else 0
         try:
+            if self._check is not None:
+                self._check()
             n_bytes = int(self._file.readinto(buffer))
-        except OSError as error:
+        except BaseException as error:  # noqa: BLE001  # raised by `complain`
             self.failed = error
             return 0
         if self._patch:
@@ -144,6 +149,14 @@ class _File:
             for i in range(max(at, start), min(at + n_bytes, start + len(data))):
                 buffer[i - at] = data[i - start : i - start + 1]
         return n_bytes
+
+    def complain(self, name: str) -> None:
+        """Raise what was kept from libsndfile, for which it was the end of the file *name*."""
+        failed, self.failed = self.failed, None
+        if isinstance(failed, OSError) and not isinstance(failed, HfasrError):
+            raise AudioNotFoundError(f"{name} cannot be read any further; check the disk") from failed
+        if failed is not None:
+            raise failed
 
 
 def info(source: Source) -> AudioInfo:
@@ -163,26 +176,36 @@ def info(source: Source) -> AudioInfo:
             handle.close()
 
 
-def _open(source: Source, patch: _Patch | None = None) -> tuple[soundfile.SoundFile, _File | None]:
+def _open(
+    source: Source, patch: _Patch | None = None, check: Callable[[], None] | None = None
+) -> tuple[soundfile.SoundFile, _File | None]:
     """Open *source*; return it, and what to close after it."""
+    is_sought_in = check is not None and source.container is not None and source.container.name in _SOUGHT_IN
     file = source.open()  # a file that is gone is not a damaged one
     handle = None
     # soundfile takes a file that is named .raw for headerless, whatever is in it
-    if patch is None and isinstance(source, PathSource) and source.path.suffix.lower() != ".raw":
+    if patch is None and not is_sought_in and isinstance(source, PathSource) and source.path.suffix.lower() != ".raw":
         file.close()
         # libsndfile's own reading is faster than a Python file's. The name goes as bytes, since soundfile cannot
         # encode one that is no UTF-8 (and its types do not say that it takes them); Windows has only Unicode.
         where: Any = str(source.path) if os.name == "nt" else os.fsencode(source.path)
     else:
-        where = handle = _File(file, patch)
+        where = handle = _File(file, patch, check if is_sought_in else None)
     try:
-        return soundfile.SoundFile(where), handle
+        sound = soundfile.SoundFile(where)
     except soundfile.LibsndfileError as error:
         file.close()
+        if handle is not None:
+            handle.complain(source.name)
         raise AudioDecodeError(
             f"{source.name} is damaged, or of a kind that libsndfile does not read; check that it plays elsewhere, "
             'or pip install "hfasr[av]" for more kinds'
         ) from error
+    if handle is not None and handle.failed is not None:
+        sound.close()
+        file.close()
+        handle.complain(source.name)
+    return sound, handle
 
 
 def _n_frames(file: soundfile.SoundFile) -> int | None:

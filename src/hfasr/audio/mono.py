@@ -70,7 +70,7 @@ class MonoStream:
         self._wanted = sampling_rate
         pick = None if channels == "mix" else channels
         with ExitStack() as opening:
-            self._reader = opening.enter_context(open_reader(source))
+            self._reader = opening.enter_context(open_reader(source, check=check))
             refuse_odd(source, self._reader, pick)
             rate, n_frames = self._reader.sampling_rate, self._reader.n_frames
             if limit is not None and n_frames is not None and n_frames > limit * rate:

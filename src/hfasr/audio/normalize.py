@@ -63,18 +63,21 @@ def normalize(
     changes: list[str] = []
     if not waveform.size:
         return waveform, changes, 0.0
-    if not math.isfinite(loudest(waveform)):
+    peak = loudest(waveform)
+    if not math.isfinite(peak):
         finite = np.isfinite(waveform)
         if not finite.any():
             raise AudioDecodeError("not one sample of the audio is a finite number; check how it was made")
         changes.append(f"set {waveform.size - np.count_nonzero(finite)} non-finite samples to 0")
         waveform = np.where(finite, waveform, np.float32(0))
+        peak = loudest(waveform)
     unit = 1.0
-    if loudest(waveform) > WILD_PEAK:
-        unit = loudest(waveform)
+    if peak > WILD_PEAK:
+        unit = peak
         waveform = _scaled_down(waveform, unit, changes)
     waveform = _without_dc(waveform, changes)
-    peak = loudest(waveform)
+    if changes:  # each of them changed the peak
+        peak = loudest(waveform)
     ceiling = max(peak, peak_before / unit)
     if ceiling > 1.0:
         waveform = _scaled_down(waveform, ceiling, changes)

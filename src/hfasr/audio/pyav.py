@@ -7,14 +7,14 @@ Imported only where needed; raises `ImportError` where the extra ``av`` is not i
 from __future__ import annotations
 
 import errno
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
 import av.error
-import numpy as np
 
 from hfasr.errors import AudioDecodeError, HfasrError, UnsupportedAudioError
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    import numpy as np
     import numpy.typing as npt
 
     from .source import Source
@@ -49,9 +50,11 @@ class AVReader:
         source: What to read.
 
         is_live: Whether it still comes in: it is read from where it stands, and blocks are as small as they come.
+
+        check: Called whenever FFmpeg reads, as it may look for a long time for what it can decode; raises to stop.
     """
 
-    def __init__(self, source: Source, *, is_live: bool = False) -> None:
+    def __init__(self, source: Source, *, is_live: bool = False, check: Callable[[], None] | None = None) -> None:
         self._name = source.name
         self._n_damaged = 0
         self._n_packets = 0
@@ -60,37 +63,51 @@ class AVReader:
         self._block_frames = 1 if is_live else BLOCK_FRAMES
         self._handle = source.open()
         try:
-            self._container, stream = _open(source, self._handle, is_live=is_live)
+            self._container, stream = _open(source, self._handle, is_live=is_live, check=check)
             self._frames = self._decode(stream)
             self._first: Any = next(self._frames, None)
             with _typed(self._name):
                 # The first frame knows better than the header: HE-AAC's says half the rate.
                 described = stream if self._first is None else self._first
                 self.sampling_rate: int = int(described.rate or 0)
-                self.channels: int = len(described.layout.channels)
+                self.channels: int = described.layout.nb_channels
                 duration = _duration(self._container, stream)
         except BaseException:
             self._handle.close()
             raise
+        if not self.channels:
+            self.__exit__(None, None, None)
+            raise _damaged(self._name)
         self.n_frames: int | None = round(duration * self.sampling_rate) if duration else None
 
     def __iter__(self) -> Iterator[npt.NDArray[np.float32]]:
-        parts: list[npt.NDArray[np.float32]] = []
-        held = total = 0
-        frame, self._first = self._first, None
-        while frame is not None:
-            parts.append(self._samples(frame))
-            held += len(parts[-1])
-            if held >= self._block_frames:  # FFmpeg's frames are small: work on many at once
-                yield np.concatenate(parts)
-                total += held
-                parts, held = [], 0
-            frame = next(self._frames, None)
-        if held:
-            yield np.concatenate(parts)
+        total = 0
+        for frame in self._gathered():
+            block = self._samples(frame)
+            total += len(block)
+            yield block
         if self._n_damaged:
             self.notes.append(f"skipped {self._n_damaged} damaged packets of {self._n_packets}")
-        self.notes.extend(shortfall(((self.n_frames or 0) - total - held) / self.sampling_rate))
+        self.notes.extend(shortfall(((self.n_frames or 0) - total) / self.sampling_rate))
+
+    def _gathered(self) -> Iterator[Any]:
+        """Give frames as long as a block: FFmpeg's are small, and an array of each takes as long as its decoding."""
+        fifo, kind = av.AudioFifo(), None
+        frame, self._first = self._first, None
+        with _typed(self._name):
+            while frame is not None:
+                self._compare(frame)  # which the fifo does not: fewer channels than before would be read from nowhere
+                if frame.format.name != kind:
+                    if fifo.samples:
+                        yield fifo.read()
+                    fifo, kind = av.AudioFifo(), frame.format.name
+                frame.pts = None  # where packets are missing, times do not go on as samples do
+                fifo.write(frame)
+                if fifo.samples >= self._block_frames:
+                    yield fifo.read()
+                frame = next(self._frames, None)
+            if fifo.samples:
+                yield fifo.read()
 
     def _decode(self, stream: Any) -> Iterator[Any]:
         """
@@ -114,11 +131,13 @@ class AVReader:
         except IndexError:  # PyAV fails to flush streams that appeared on the way, after it has flushed ours
             return
 
-    def _samples(self, frame: Any) -> npt.NDArray[np.float32]:
-        if frame.rate != self.sampling_rate or len(frame.layout.channels) != self.channels:
+    def _compare(self, frame: Any) -> None:
+        if frame.rate != self.sampling_rate or frame.layout.nb_channels != self.channels:
             raise AudioDecodeError(
                 f"{self._name} changes its rate or channels on the way; convert it to FLAC and try again"
             )
+
+    def _samples(self, frame: Any) -> npt.NDArray[np.float32]:
         with _typed(self._name):
             if frame.format.name in _WIDE:
                 self._to_float = self._to_float or av.AudioResampler(format="fltp")
@@ -159,10 +178,15 @@ class _Pipe:
 class _File:
     """A file for FFmpeg. A wild seek fails there, with FFmpeg's own word for it, not in a traceback on stderr."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, check: Callable[[], None] | None) -> None:
         self._file = file
-        self.read = file.read
+        self._check = check
         self.tell = file.tell
+
+    def read(self, n_bytes: int) -> bytes:
+        if self._check is not None:
+            self._check()  # PyAV raises what is raised here
+        return self._file.read(n_bytes)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         try:
@@ -190,7 +214,9 @@ def _damaged(name: str) -> AudioDecodeError:
     return AudioDecodeError(f"{name} is damaged or cut off; record or download it again")
 
 
-def _open(source: Source, file: BinaryIO, *, is_live: bool = False) -> tuple[Any, Any]:
+def _open(
+    source: Source, file: BinaryIO, *, is_live: bool = False, check: Callable[[], None] | None = None
+) -> tuple[Any, Any]:
     """Open the container; return it and its first audio stream."""
     demuxer = source.container.demuxer if source.container else None
     if demuxer is None:
@@ -198,10 +224,17 @@ def _open(source: Source, file: BinaryIO, *, is_live: bool = False) -> tuple[Any
     with _typed(source.name):
         if is_live:
             container = av.open(
-                _Pipe(file), "r", demuxer, metadata_errors="ignore", options=_LIVE, buffer_size=_LIVE_BYTES
+                _Pipe(file),
+                "r",
+                demuxer,
+                metadata_errors="ignore",
+                options={**_LIVE, **_only_sound()},
+                buffer_size=_LIVE_BYTES,
             )
         else:
-            container = av.open(_File(file), mode="r", format=demuxer, metadata_errors="ignore")
+            container = av.open(
+                _File(file, check), mode="r", format=demuxer, metadata_errors="ignore", options=_only_sound()
+            )
     if not container.streams.audio:
         container.close()
         raise UnsupportedAudioError(f"{source.name} has no sound in it, only pictures; pass audio")
@@ -210,6 +243,24 @@ def _open(source: Source, file: BinaryIO, *, is_live: bool = False) -> tuple[Any
         container.close()
         raise UnsupportedAudioError(f"{source.name} holds a codec that FFmpeg does not know; convert it to FLAC")
     return container, stream
+
+
+@functools.cache
+def _only_sound() -> dict[str, str]:
+    """
+    Let FFmpeg look at no pictures: to learn about a stream it decodes some of it, and of 8K that takes 100 MB.
+
+    Source: ``codec_whitelist`` of https://ffmpeg.org/ffmpeg-formats.html#Format-Options
+    """
+    found = []
+    for name in sorted(av.codecs_available):
+        try:
+            codec = av.Codec(name, "r")
+        except ValueError:  # it only encodes
+            continue
+        if codec.type == "audio":
+            found.append(name)
+    return {"codec_whitelist": ",".join(found)}
 
 
 def _duration(container: Any, stream: Any) -> float | None:

@@ -4,7 +4,7 @@ Give a source's samples block by block: from a plain WAV file, libsndfile, PyAV,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -59,9 +59,14 @@ class Reader(Protocol):
     ) -> None: ...
 
 
-def open_reader(source: Source) -> Reader:
+def open_reader(source: Source, *, check: Callable[[], None] | None = None) -> Reader:
     """
     Open *source* with whoever can read it: libsndfile first, then PyAV where it is installed.
+
+    Args:
+        source: What to read.
+
+        check: Called while something is looked for in the file, which may be long; raises to stop.
 
     Raises:
         AudioDecodeError: Damaged.
@@ -78,9 +83,9 @@ def open_reader(source: Source) -> Reader:
             raise UnsupportedAudioError(
                 f'{source.name} is {container.name}, which only PyAV decodes: pip install "hfasr[av]", or make it FLAC'
             )
-        return av_reader(source)
+        return av_reader(source, check=check)
     if container.name in _NOISY and (av_reader := _av_reader()) is not None:
-        return av_reader(source)
+        return av_reader(source, check=check)
     if container.name == "wav":
         from .pcm import pcm_reader
 
@@ -90,12 +95,12 @@ def open_reader(source: Source) -> Reader:
     from .libsndfile import SoundFileReader
 
     try:
-        return SoundFileReader(source)
+        return SoundFileReader(source, check=check)
     except AudioDecodeError:
         av_reader = _av_reader()
         if av_reader is None:
             raise
-        fallback = av_reader(source)
+        fallback = av_reader(source, check=check)
         fallback.notes.append("decoded by PyAV, as libsndfile could not open it")
         return fallback
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hfasr.errors import AudioTooLongError, UnsupportedAudioError
 
+from .ballast import without_ballast
 from .containers import FLAC, OGG, WAV, Container
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Upload:
     """For the provenance: ``"flac"``, ``"wav"``, ``"opus"`` or ``"mp3 (original)"``."""
 
     original: bool
-    """Whether these are the very bytes that were given."""
+    """Whether it is the sound that was given, not decoded: the same bytes, at most without pictures and tags."""
 
     duration: float | None
     """Seconds, where known."""
@@ -112,7 +113,8 @@ def make_upload(
 
     With ``"auto"`` the original bytes go out where they are lossily compressed sound in a container that
     the server knows, or 16 kHz mono FLAC already; or where nobody here can decode them, but the server
-    knows the container. Everything else becomes 16 kHz mono FLAC.
+    knows the container. What in them is not sound is left out where it is much, see `without_ballast`. Everything
+    else becomes 16 kHz mono FLAC.
 
     Args:
         source: From `load`.
@@ -142,7 +144,7 @@ def make_upload(
     """
     as_it_is = passes_through(source, format=format, accepts=accepts, channels=channels, max_duration_s=max_duration_s)
     if as_it_is and not _may_be_longer(source, max_duration_s):
-        return _original(source, max_duration_s)
+        return _original(source, max_duration_s, format=format)
     encoding: Encoding = "flac" if format == "auto" or format == "original" else format  # noqa: PLR1714  # narrows the type
     from .decoding import decode
 
@@ -152,12 +154,13 @@ def make_upload(
         )
     except UnsupportedAudioError:
         if as_it_is:  # nobody here can tell how long it is
-            return _original(source, max_duration_s)
+            return _original(source, max_duration_s, format=format)
         if format == "auto" and channels == "mix" and source.container and source.container.name in accepts:
-            return _original(source, max_duration_s)
+            return _original(source, max_duration_s, format=format)
         raise
     if as_it_is:
-        return replace(_original(source, max_duration_s), duration=decoded.duration, is_silent=decoded.is_silent)
+        original = _original(source, max_duration_s, format=format)
+        return replace(original, duration=decoded.duration, is_silent=decoded.is_silent)
     from .encoding import encode
 
     check()
@@ -181,7 +184,7 @@ def _may_be_longer(source: Source, max_duration_s: float | None) -> bool:
     return source.info().duration is None
 
 
-def _original(source: Source, max_duration_s: float | None) -> Upload:
+def _original(source: Source, max_duration_s: float | None, *, format: UploadFormat) -> Upload:  # noqa: A002  # the same
     container = source.container
     assert container is not None
     duration = source.info().duration
@@ -189,11 +192,15 @@ def _original(source: Source, max_duration_s: float | None) -> Upload:
         raise AudioTooLongError(
             f"{source.name} is {duration:.1f} s long, and at most {max_duration_s:g} s are taken at once; split it"
         )
+    given = source.read()
+    data = given if format == "original" else without_ballast(given, container.name)
+    n_left_out = len(given) - len(data)
     return Upload(
-        data=source.read(),
+        data=data,
         content_type=container.content_type,
         filename=f"audio{container.suffix}",
         format=f"{container.name} (original)",
         original=True,
         duration=duration,
+        changes=(f"left out {n_left_out} bytes of pictures, tags and padding",) if n_left_out else (),
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
+from hfasr._forks import ForkedLock
 from hfasr.errors import BackendError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class _Engine:
     __slots__ = ("__weakref__", "backend", "closed", "leases", "lock")
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = ForkedLock()
         self.backend: Backend | None = None
         self.leases = 0
         self.closed = False
@@ -31,7 +31,7 @@ class _Engine:
 # Weak: an engine whose leases were all forgotten instead of closed goes away with them, and one
 # that could not be made leaves nothing behind.
 _engines: WeakValueDictionary[Hashable, _Engine] = WeakValueDictionary()
-_engines_lock = threading.Lock()
+_engines_lock = ForkedLock()
 
 
 class Lease:
@@ -42,10 +42,11 @@ class Lease:
     its last lease; a closed lease raises `hfasr.BackendError`.
     """
 
+    _engine: _Engine | None = None
+
     def __init__(self, engine: _Engine, name: str) -> None:
         self.name = name
-        self._engine: _Engine | None = engine
-        self._lock = threading.Lock()
+        self._engine = engine
 
     @property
     def sampling_rate(self) -> int:
@@ -76,8 +77,7 @@ class Lease:
 
     def close(self) -> None:
         """Give the share back; the engine is closed with its last one. May be called twice."""
-        with self._lock:
-            engine, self._engine = self._engine, None
+        engine: _Engine | None = vars(self).pop("_engine", None)  # in one step: threads may close at once
         if engine is None:
             return
         with engine.lock:  # whoever loads the same engine now waits until this one has been freed

@@ -13,9 +13,9 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import threading
 from typing import TYPE_CHECKING, Any
 
+from hfasr._forks import ForkedLock
 from hfasr.errors import AudioError, BackendError, BackendLoadError, BackendNotInstalledError
 from hfasr.grouping import segments_of
 from hfasr.types import Transcript, Word
@@ -74,7 +74,7 @@ class PocketSphinx:
                 f'pocketsphinx cannot be imported ({error}); run: pip install "hfasr[offline]"'
             ) from error
         self._decoder: Any = None
-        self._lock = threading.Lock()
+        self._lock = ForkedLock()
 
     def preload(self, *, download: bool = True) -> None:  # noqa: ARG002  # the same for every engine
         """

@@ -2,8 +2,9 @@
 For tests of code that transcribes: a server, an engine and speech whose words are known exactly.
 
 `FakeASRServer` decodes the audio that it is sent and answers with what it heard; `ToneSpeech`
-writes words that it can hear; `replies` holds what else it can be told to do. The same things
-come as pytest fixtures, see `hfasr.testing.plugin`.
+writes words that it can hear; `replies` holds what else it can be told to do. `record` keeps what
+real servers answer, and `replay` answers with it. The same things come as pytest fixtures, see
+`hfasr.testing.plugin`.
 
 Example:
     >>> from hfasr import Audio
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import replies
     from .backend import BackendCall, FakeBackend
+    from .cassette import Cassette, NotRecordedError, record, replay
     from .clock import FakeClock
     from .replies import Drip, Hang, Normal, NotHTTP, Reply, Reset, Truncated
     from .server import Connections, FakeASRServer, RecordedRequest
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BackendCall",
+    "Cassette",
     "Connections",
     "Drip",
     "FakeASRServer",
@@ -36,16 +39,20 @@ __all__ = [
     "Hang",
     "Normal",
     "NotHTTP",
+    "NotRecordedError",
     "RecordedRequest",
     "Reply",
     "Reset",
     "ToneSpeech",
     "Truncated",
+    "record",
+    "replay",
     "replies",
 ]
 
 _MODULES = {
     "BackendCall": "backend",
+    "Cassette": "cassette",
     "Connections": "server",
     "Drip": "replies",
     "FakeASRServer": "server",
@@ -54,11 +61,14 @@ _MODULES = {
     "Hang": "replies",
     "Normal": "replies",
     "NotHTTP": "replies",
+    "NotRecordedError": "cassette",
     "RecordedRequest": "server",
     "Reply": "replies",
     "Reset": "replies",
     "ToneSpeech": "tones",
     "Truncated": "replies",
+    "record": "cassette",
+    "replay": "cassette",
 }
 
 

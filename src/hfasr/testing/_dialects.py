@@ -81,7 +81,7 @@ class Dialects:
             if "openai" in self.speaks and re.fullmatch(r"(/api)?/v1/models", request.path):
                 return models_reply()
             if "hf-inference" in self.speaks and request.path.startswith("/api/models/"):
-                return hub_model_info(request.path.removeprefix("/api/models/"))
+                return hub_model_info(request)
         if dialect is not None:
             return Reply(405, body="Method Not Allowed", headers={**text, "allow": "POST"})
         return replies.not_found()

@@ -59,6 +59,7 @@ NO_WORD_TIMES = (
     "https://gist.github.com/hollance/42e32852f24243b748ae6bc1f985b13a on how to add this property "
     "to the generation config."
 )
+TASK = "automatic-speech-recognition"
 MAX_NAME, MAX_PATH = 255, 4095  # bytes that Linux takes in one part of a path, and in all of it
 
 
@@ -107,16 +108,32 @@ def toolkit_reply(request: RecordedRequest, listener: Listener, model: Model) ->
     return Reply(200, json=body, headers={"server": "uvicorn"})
 
 
-def hub_model_info(model_id: str) -> Reply:
-    """Answer as ``huggingface.co/api/models/…`` does: task, and which providers serve the model."""
-    served = {"status": "live", "providerId": model_id, "task": "automatic-speech-recognition"}
-    body = {
-        "_id": hashlib.sha256(model_id.encode()).hexdigest()[:24],
-        "id": model_id,
-        "pipeline_tag": "automatic-speech-recognition",
-        "inferenceProviderMapping": {"hf-inference": served},
+def hub_model_info(request: RecordedRequest) -> Reply:
+    """
+    Answer as ``huggingface.co/api/models/…`` does.
+
+    That is the task and more; or, with ``?expand=inferenceProviderMapping``, who serves the model, and no more.
+    """
+    model_id = request.path.removeprefix("/api/models/")
+    digest = hashlib.sha256(model_id.encode()).hexdigest()
+    body: dict[str, Any] = {"_id": digest[:24], "id": model_id}
+    if request.query.get("expand") == "inferenceProviderMapping":
+        served = {"status": "live", "providerId": model_id, "task": TASK}
+        body["inferenceProviderMapping"] = {"hf-inference": served}
+    else:
+        author = {"author": model_id.partition("/")[0]} if "/" in model_id else {}
+        body |= {"private": False, "pipeline_tag": TASK, "library_name": "transformers", "tags": ["transformers", TASK]}
+        body |= {"modelId": model_id, **author, "sha": digest[:40], "gated": False, "disabled": False}
+    headers = {
+        "access-control-allow-origin": "https://huggingface.co",
+        "content-type": "application/json; charset=utf-8",
+        "cross-origin-opener-policy": "same-origin",
+        "referrer-policy": "strict-origin-when-cross-origin",
+        "vary": "Origin",
+        "x-powered-by": "huggingface-moon",
+        "x-request-id": router_request_id(request),
     }
-    return Reply(200, json=body, headers={"content-type": "application/json; charset=utf-8"})
+    return Reply(200, json=body, headers=headers)
 
 
 def _unsupported(what: str, table: str) -> str:

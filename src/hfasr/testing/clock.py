@@ -60,6 +60,10 @@ class FakeClock:
         """Return *jitter*."""
         return self._jitter
 
+    def advance(self, seconds: float) -> None:
+        """Let *seconds*, 0 or more, pass, as if something had taken so long; `sleeps` does not count them."""
+        self._now += seconds
+
     def pause(self, seconds: float) -> float:
         """Let *seconds* pass on this clock, and none in truth."""
         self.sleeps.append(seconds)

@@ -149,6 +149,19 @@ MALFORMED_AUDIO = (
     "is the full address to **download** the audio file."
 )
 
+_OF_INFERENCE = {
+    "access-control-allow-credentials": "true",
+    "vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+}
+_OF_THE_HUB = {
+    "access-control-allow-origin": "*",
+    "cross-origin-opener-policy": "same-origin",
+    "referrer-policy": "strict-origin-when-cross-origin",
+    "vary": "Origin",
+    "x-powered-by": "huggingface-moon",
+    "x-robots-tag": "none",
+}
+
 # The bodies and headers below are those of recorded exchanges with Hugging Face's servers, 2024 to
 # 2026, unless the docstring says that none is known.
 
@@ -158,7 +171,7 @@ def loading(estimated_time: float | None = 20.0, *, model: str = WHISPER, delay:
     body: dict[str, object] = {"error": f"Model {model} is currently loading"}
     if estimated_time is not None:
         body["estimated_time"] = estimated_time
-    return Reply(503, json=body, delay=delay)
+    return Reply(503, json=body, headers=_OF_INFERENCE, delay=delay)
 
 
 def scaling_up() -> Reply:
@@ -184,7 +197,7 @@ def rate_limited(
 
         reset: Seconds until the window of a ``ratelimit`` header resets (IETF draft, as the Hub sends it).
     """
-    headers: dict[str, str] = {}
+    headers = dict(_OF_INFERENCE)
     if retry_after is not None:
         headers["retry-after"] = str(retry_after)
     if retry_after_ms is not None:
@@ -199,6 +212,7 @@ def rate_limited(
 def unauthorized(*, html: bool = False) -> Reply:
     """401: no token, or a bad one. To a request whose body is binary the router answers with a page of HTML."""
     headers = {
+        **_OF_THE_HUB,
         "www-authenticate": 'Bearer realm="Authentication required", charset="UTF-8"',
         "x-error-message": "Invalid username or password.",
     }

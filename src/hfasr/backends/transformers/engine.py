@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gc
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hfasr._forks import ForkedLock
 from hfasr.errors import AudioError, BackendError, HfasrError
 from hfasr.types import Transcript
 
@@ -102,7 +102,7 @@ class Transformers:
         )
         check_installed()
         self._loaded: tuple[Checkpoint, Family] | None = None
-        self._lock = threading.Lock()
+        self._lock = ForkedLock()
 
     @property
     def model(self) -> str:

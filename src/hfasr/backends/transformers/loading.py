@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 import traceback
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from hfasr._forks import ForkedLock
 from hfasr.errors import BackendError, BackendLoadError, BackendNotInstalledError, HfasrError
 
 from .devices import choose_device, choose_dtypes, is_out_of_memory
@@ -44,7 +44,7 @@ MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 48_000
 WHISPER_WINDOW_S = 30
 
 # transformers builds models in a data type that it sets for the whole process.
-_one_at_a_time = threading.Lock()
+_one_at_a_time = ForkedLock()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+
+from hfasr._forks import ForkedLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ _ADVICE = (
 )
 
 _is_quiet: ContextVar[bool] = ContextVar("hfasr_transformers_quiet", default=False)
-_lock = threading.Lock()
+_lock = ForkedLock()
 _hooked = False
 
 
