@@ -11,6 +11,7 @@ import pickle
 import re
 import socket
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -315,7 +316,10 @@ def test_another_server_answers(wav: Path) -> None:
 @each("packages that it needs")
 def test_requirements(row: str, name: str) -> None:
     """So many packages are required, on this platform and without extras."""
-    needs = [Requirement(text) for text in importlib.metadata.requires(name) or ()]
+    listed = importlib.metadata.requires(name) or ()
+    if name == "hfasr":  # an editable install may have been made before the list was changed
+        listed = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    needs = [Requirement(text) for text in listed]
     kept = {need.name for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})}
     assert str(len(kept)) == cell(row, name)
 

@@ -354,6 +354,7 @@ HTTP_LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2", "h11"}
 HTTP_FILES = {
     "_core/http1.py": {"h11"},
     "_core/lines.py": {"httpcore"},
+    "_core/lookup.py": {"httpcore"},
     "_core/network.py": {"httpcore"},
     "_core/pool.py": {"httpcore"},
     "_core/proxied.py": {"httpcore"},

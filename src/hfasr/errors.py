@@ -141,9 +141,20 @@ def clean(text: str, *, limit: int = MAX_MESSAGE_CHARS) -> str:
     text = text[: 100 * limit]  # a server may send megabytes: bound the work below
     text = _STYLE.sub("", text)
     text = _SECRETS.sub(lambda match: f"{match[1] or match[2]} ***" if match[1] or match[2] else "hf_***", text)
-    text = _SCRAPS.sub(_LEFT_OUT, _AUDIO.sub(_LEFT_OUT, text)).replace(_LEFT_OUT, "…")
+    text = without_audio(text)
     text = " ".join(_UNPRINTABLE.sub(" ", text).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def without_audio(text: str, mark: str = "…") -> str:
+    """
+    Return *text* with *mark* in the place of what looks like audio.
+
+    Example:
+        >>> without_audio(f"bad input: '{'UklGRiQAAABXQVZF' * 9}'")
+        "bad input: '…'"
+    """
+    return _SCRAPS.sub(_LEFT_OUT, _AUDIO.sub(_LEFT_OUT, text)).replace(_LEFT_OUT, mark)
 
 
 def _rebuild(cls: type[E], args: tuple[Any, ...], state: dict[str, Any], cause: BaseException | None) -> E:

@@ -38,6 +38,7 @@ from hfasr.cli.wording import in_shell
         ("pass its key as token=", "set HFASR_TOKEN to its key"),
         ("token holds white space; copy it", "HFASR_TOKEN holds white space; copy it"),
         ("pass hfasr.Audio(numpy.load(path), sampling_rate)", "convert it to WAV first"),
+        ("(headerless PCM: pass hfasr.Audio(waveform, rate))", "(headerless PCM: convert it to WAV first)"),
         ("fetch it yourself and pass the bytes, or wait", "download it and name the file, or wait"),
         ("is a pipe or a device; open it yourself and pass the file object", "is a pipe or a device; name a file"),
         (

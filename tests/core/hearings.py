@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,8 +24,22 @@ class Said:
     word: str
 
 
-def speech(rng: random.Random, n_words: int, *, repeats: bool = True) -> list[Said]:
-    """Return words with pauses between them; with *repeats*, some said two or three times running, else none soon again."""
+PAUSES: dict[str, Callable[[random.Random], float]] = {
+    "dense": lambda rng: rng.choice((0.02, 0.1, 0.2, rng.uniform(0.2, 0.8))),
+    "even": lambda rng: rng.uniform(0.3, 2.0),
+    "sparse": lambda rng: rng.uniform(2.0, 7.0),
+    "rare": lambda rng: rng.uniform(6.0, 18.0),
+    "bursts": lambda rng: rng.choice((*(0.05, 0.1, 0.2) * 3, rng.uniform(4.0, 15.0))),
+}
+"""Seconds from word to word: several words in each overlap, some, or none as a rule, or now many and now none."""
+
+
+def speech(rng: random.Random, n_words: int, *, repeats: bool = True, pauses: str = "") -> list[Said]:
+    """
+    Return words with pauses between them, of the kind *pauses*.
+
+    With *repeats* some are said two or three times running, else none soon again.
+    """
     said: list[Said] = []
     now = rng.uniform(0.0, 0.5)
     while len(said) < n_words:
@@ -33,7 +48,7 @@ def speech(rng: random.Random, n_words: int, *, repeats: bool = True) -> list[Sa
         for _ in range(rng.choice((1, 1, 1, 2, 3)) if repeats else 1):
             length = rng.uniform(0.15, 0.5)
             said.append(Said(now, now + length, word))
-            now += length + rng.choice((0.02, 0.1, 0.2, rng.uniform(0.2, 1.5)))
+            now += length + (PAUSES[pauses](rng) if pauses else rng.choice((0.02, 0.1, 0.2, rng.uniform(0.2, 1.5))))
     return said
 
 

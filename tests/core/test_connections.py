@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import anyio
+import anyio.to_thread
+import httpcore
 import pytest
 import trustme
 
 import hfasr
-from hfasr import RetryPolicy
+from hfasr import APIConnectionError, ASRClient, AsyncASRClient, RetryPolicy
 from hfasr._core import connections
+from hfasr._core.cancel import CANCEL, Cancel, Cancelled
+from hfasr._core.http import Reach
+from hfasr._core.network import BlockingBackend
+from hfasr._core.pool import AsyncPools, Pools
 from hfasr.testing import FakeASRServer, replies
+from hfasr.wire import Request
 from tests.colours import Session
 from tests.core.test_transport import wait_for
 
@@ -134,3 +145,124 @@ def test_a_batch_that_is_closed_cuts_off_tls(session: Make, either_server: FakeA
     batch.close()
     assert time.monotonic() - began < 20
     wait_for(lambda: server.connections.open <= 1)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_closing_in_a_task_that_is_cancelled(backend: str, asr_server: FakeASRServer, wav: bytes) -> None:
+    """Every connection is closed, though the closing itself is cancelled."""
+
+    async def main() -> None:
+        asr = AsyncASRClient(router_url=asr_server.router_url)
+        asr_server.script(*[replies.Normal(delay=0.2)] * 3)
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(asr.transcribe, wav)
+        assert asr_server.connections.open == 3
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await asr._io.http.aclose()
+        await anyio.to_thread.run_sync(wait_for, lambda: asr_server.connections.open == 0)
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize("colour", ["sync", "asyncio", "trio"])
+def test_closed_just_before_it_is_used(colour: str, asr_server: FakeASRServer) -> None:
+    """A request that has found its sender when the client is closed opens no connection, which nobody would close."""
+    request = Request("GET", asr_server.url)
+    if colour == "sync":
+        pools = Pools()
+        sender = pools.sender(Reach())
+        pools.close()
+        with pytest.raises(APIConnectionError, match="closed while a call was under way"):
+            sender.open(request, 5.0)
+    else:
+
+        async def main() -> None:
+            pools = AsyncPools()
+            sender = pools.sender(Reach())
+            await pools.aclose()
+            with pytest.raises(APIConnectionError, match="closed while a call was under way"):
+                await sender.open(request, 5.0)
+
+        anyio.run(main, backend=colour)
+    assert asr_server.connections.accepted == 0
+
+
+def test_closed_before_anything_was_sent(session: Make, asr_server: FakeASRServer) -> None:
+    """The same of the very first request."""
+    asr = session()
+    http = asr.client._io.http
+    asr.run(http.close if asr.colour == "sync" else http.aclose)
+    request = Request("GET", asr_server.url)
+    with pytest.raises(APIConnectionError, match="closed while a call was under way"):
+        asr.run(lambda: http.send(request, timeout=5.0, expires_in=None, reach=Reach()))
+    assert asr_server.connections.accepted == 0
+
+
+def test_closing_cuts_off_a_handshake() -> None:
+    """A blocking request ends with its client, also where the server has never answered the TLS handshake."""
+    asr = ASRClient()
+    failed: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            asr._io.http.send(Request("GET", url), timeout=60.0, expires_in=None, reach=Reach())
+        except APIConnectionError as error:
+            failed.append(error)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"https://127.0.0.1:{server.getsockname()[1]}/"
+        thread = threading.Thread(target=call)
+        thread.start()
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(1)  # of its first words
+            asr.close()
+            thread.join(30)
+    assert len(failed) == 1
+
+
+def test_connected_while_the_client_is_closed() -> None:
+    """What connects when its client has just been closed waits for no answer any more."""
+    backend = BlockingBackend(guarded=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        backend.cut()
+        stream = backend.connect_tcp("127.0.0.1", server.getsockname()[1], 30.0)
+        try:
+            with contextlib.suppress(httpcore.ReadError):
+                assert stream.read(1, 30.0) == b""
+        finally:
+            stream.close()
+
+
+def test_a_handshake_of_a_batch_that_was_cut_off() -> None:
+    """A connection whose batch ends just before its TLS begins is closed at once."""
+
+    class Stream(httpcore.NetworkStream):
+        n_closed = 0
+
+        def close(self) -> None:
+            self.n_closed += 1
+
+        def get_extra_info(self, info: str) -> Any:
+            return ours if info == "socket" else None
+
+    class Backend(httpcore.SyncBackend):
+        def connect_tcp(self, *_: Any, **__: Any) -> httpcore.NetworkStream:
+            return stream
+
+    stream, cancel = Stream(), Cancel()
+    backend = BlockingBackend(guarded=False)
+    backend._backend = Backend()
+    token = CANCEL.set(cancel)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        try:
+            connection = backend.connect_tcp("127.0.0.1", 443, 1.0)
+            cancel.cut()
+            with pytest.raises(Cancelled):
+                connection.start_tls(ssl.create_default_context(), "127.0.0.1", 1.0)
+        finally:
+            CANCEL.reset(token)
+    assert stream.n_closed == 1

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import httpcore
 import pytest
+import trustme
 
 from hfasr import APIConnectionError, RetryPolicy
 from hfasr._core.connections import Connections
 from hfasr._core.http import Reach
+from hfasr._core.http1 import READ_BYTES
 from hfasr._core.lines import BlockingLine
 from hfasr._core.target import Target, target_of
 from hfasr.wire import Request, Response
@@ -55,7 +60,8 @@ class Speaker:
             except OSError:
                 return
             self.n_connections += 1
-            with connection, connection.makefile("rb", buffering=1) as file:
+            # A client that closes before it has read all resets.
+            with connection, connection.makefile("rb", buffering=1) as file, contextlib.suppress(ConnectionError):
                 while self._answers and (head := self._head(file)):
                     self.heads.append(head)
                     answer = self._answers.pop(0)
@@ -86,6 +92,59 @@ class Speaker:
         self._thread.join(5)
 
 
+class TLSSpeaker(Speaker):
+    """
+    The same by TLS.
+
+    Args:
+        context: Of the server's side.
+
+        answers: Each a list of records of TLS, which are written to the socket all at once.
+    """
+
+    def __init__(self, context: ssl.SSLContext, *answers: list[bytes]) -> None:
+        super().__init__(*map(b"".join, answers))
+        self.url = self.url.replace("http", "https")
+        self._records = list(answers)
+        self._context = context
+
+    def _serve(self) -> None:
+        while self._records:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self.n_connections += 1
+            with connection, contextlib.suppress(EOFError, ConnectionError):
+                self._speak(connection)
+
+    def _speak(self, connection: socket.socket) -> None:
+        coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = self._context.wrap_bio(coming, going, server_side=True)
+
+        def wait_for(work: Callable[[], Any]) -> Any:
+            while True:
+                try:
+                    return work()
+                except ssl.SSLWantReadError:
+                    connection.sendall(going.read())
+                    if not (data := connection.recv(65_536)):
+                        raise EOFError from None
+                    coming.write(data)
+
+        wait_for(tls.do_handshake)
+        while self._records:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += wait_for(lambda: tls.read(65_536))
+            left = int(head.lower().partition(b"content-length:")[2].split()[0]) - len(head.partition(b"\r\n\r\n")[2])
+            while left > 0:
+                left -= len(wait_for(lambda: tls.read(65_536)))
+            for record in self._records.pop(0):
+                tls.write(record)
+            connection.sendall(going.read())
+
+
 def reply(text: str, *headers: str) -> bytes:
     """Return a whole reply with this transcript."""
     body = f'{{"text": "{text}"}}'.encode()
@@ -108,8 +167,23 @@ CONTINUED = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x
         (UNTIL_CLOSED, 2),
         ((reply("one", "Connection: close"),), 2),
         ((reply("one").replace(b"1.1", b"1.0"),), 2),
+        (reply("one", f"X-Padding: {'x' * 90_000}"), 1),
+        (reply("one", "Keep-Alive: timeout=60, max=9"), 1),
+        (reply("one", "Keep-Alive: timeout=1"), 2),
+        (CHUNKED.replace(b"\r\n", b"\r\nContent-Length: 9\r\n", 1), 2),
     ],
-    ids=["length", "chunked", "informational", "until closed", "close", "HTTP/1.0"],
+    ids=[
+        "length",
+        "chunked",
+        "informational",
+        "until closed",
+        "close",
+        "HTTP/1.0",
+        "of several reads",
+        "long kept",
+        "hardly kept",
+        "two lengths",
+    ],
 )
 def test_ways_to_end_a_reply(session: Make, wav: bytes, first: bytes | tuple[bytes], n_connections: int) -> None:
     """A reply is read to its end however that is told, and its connection used again only where it may be."""
@@ -125,6 +199,74 @@ def test_more_than_one_reply(session: Make, wav: bytes) -> None:
         asr = session(router_url=server.url, retry=ONCE)
         assert [asr.transcribe(wav).text for _ in range(2)] == ["one", "two"]
         assert server.n_connections == 2
+
+
+def test_more_than_was_asked_for(session: Make, wav: bytes) -> None:
+    """What an event loop has read beyond a reply, where nobody sees it, is no answer to the next request either."""
+    first = reply("one", "X-Padding: ")
+    padding = b"x" * (READ_BYTES - len(first))
+    first = first.replace(b"X-Padding: ", b"X-Padding: " + padding)
+    assert len(first) == READ_BYTES
+    with Speaker(first + reply("somebody else's"), reply("two")) as server:
+        asr = session(router_url=server.url, retry=ONCE)
+        assert [asr.transcribe(wav).text for _ in range(2)] == ["one", "two"]
+        assert server.n_connections == 2
+
+
+def test_more_than_one_reply_in_tls(session: Make, wav: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The same where it comes together with the reply, but in a record of TLS of its own."""
+    ca = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    records = [[reply("one"), reply("somebody else's")], [reply("two")]]
+    with TLSSpeaker(context, *records) as server:
+        asr = session(router_url=server.url, retry=ONCE)
+        assert [asr.transcribe(wav).text for _ in range(2)] == ["one", "two"]
+        assert server.n_connections == 2
+
+
+def get(asr: Session, url: str) -> bytes:
+    """Fetch *url* by the client's own connections."""
+    http = asr.client._io.http
+    request = Request("GET", url)
+    answer: Response = asr.run(lambda: http.send(request, timeout=20.0, expires_in=None, reach=Reach()))
+    return answer.content
+
+
+def test_left_just_then(session: Make) -> None:
+    """A GET that meets a server about to close its idle connection is sent again at once, on another connection."""
+    with Speaker(reply("one"), (b"",), reply("two")) as server:
+        asr = session()
+        assert [get(asr, server.url) for _ in range(2)] == [b'{"text": "one"}', b'{"text": "two"}']
+        assert (server.n_connections, len(server.heads)) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [(reply("one"), (b"HTTP/1.1 2",)), (reply("one"), (b"",), (b"",)), ((reply("one"),), (b"",))],
+    ids=["has begun to answer", "leaves twice", "leaves a new connection"],
+)
+def test_not_sent_again(session: Make, answers: tuple[bytes | tuple[bytes], ...]) -> None:
+    """It is not where the server has said something, or leaves a connection that is new."""
+    with Speaker(*answers, reply("unasked")) as server:
+        asr = session()
+        assert get(asr, server.url) == b'{"text": "one"}'
+        with pytest.raises(APIConnectionError):
+            get(asr, server.url)
+        assert len(server.heads) == len(answers)
+
+
+def test_a_post_is_the_policys(session: Make, wav: bytes) -> None:
+    """What may be billed is sent again only as `RetryPolicy` says, and every try is an attempt."""
+    with Speaker(reply("one"), (b"",), reply("two")) as server:
+        asr = session(router_url=server.url, retry=RetryPolicy(wait_initial=0))
+        assert asr.transcribe(wav).text == "one"
+        transcript = asr.transcribe(wav)
+        assert transcript.text == "two"
+        assert transcript.provenance is not None
+        assert [attempt.error for attempt in transcript.provenance.attempts] == ["APIConnectionError", None]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere what was said before a reset may be lost")

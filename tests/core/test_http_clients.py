@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import gzip
 import threading
 import time
@@ -176,6 +177,22 @@ def test_hooks_are_called(caller: Make, colour: str, asr_server: FakeASRServer, 
     assert asr.transcribe(f"{asr_server.url}/clip.wav").text == TEXT
     assert len(asr_server.requests) == 2
     assert seen == ["/hf-inference/models/openai/whisper-large-v3"]
+
+
+@pytest.mark.parametrize("deadline", [None, 60])
+def test_hooks_see_the_context(asr_server: FakeASRServer, wav: bytes, library: str, deadline: float | None) -> None:
+    """They find the context variables of whoever called: a trace, or an id of the request that is served."""
+    here = contextvars.ContextVar("here", default="nowhere")
+    seen: list[str] = []
+    hooks = {"request": [lambda _: seen.append(here.get())]}
+    token = here.set("in this call")
+    try:
+        with LIBRARIES[library].Client(event_hooks=hooks) as client:
+            asr = ASRClient(router_url=asr_server.router_url, http_client=client)
+            assert asr.transcribe(wav, deadline=deadline).text == TEXT
+    finally:
+        here.reset(token)
+    assert seen == ["in this call"]
 
 
 def test_hook_that_fails(caller: Make, colour: str, asr_server: FakeASRServer, wav: bytes, library: str) -> None:

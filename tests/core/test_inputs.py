@@ -193,7 +193,7 @@ def test_redirect_into_a_private_network(
     session: Make, asr_server: FakeASRServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A public URL that redirects to a private one is refused at the hop."""
-    from hfasr._core import network
+    from hfasr._core import lookup
     from hfasr.audio import urls
 
     check_url = vars(urls)["check_url"]
@@ -201,7 +201,7 @@ def test_redirect_into_a_private_network(
     def as_if_public(url: str, **options: Any) -> Any:
         return None if url.startswith(asr_server.url) else check_url(url, **options)
 
-    monkeypatch.setattr(network, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(lookup, "is_public", lambda address: address == "127.0.0.1")
     monkeypatch.setattr(urls, "check_url", as_if_public)
     asr_server.script(Reply(302, headers={"location": "http://127.0.0.2:1/secret"}), path="/x")
     with pytest.raises(hfasr.AudioURLError, match="allow_private_urls"):

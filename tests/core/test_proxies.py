@@ -209,7 +209,7 @@ def test_proxy_over_tls(
         assert proxy.asked == [said(server)]
 
 
-@pytest.mark.skipif(not HAS_SOCKS, reason="httpx[socks] is not installed")
+@pytest.mark.skipif(not HAS_SOCKS, reason="httpcore[socks] is not installed")
 @pytest.mark.parametrize("user", ["", CREDENTIALS], ids=["open", "user"])
 def test_socks(session: Make, server: FakeASRServer, wav: bytes, monkeypatch: pytest.MonkeyPatch, user: str) -> None:
     """A SOCKS5 proxy is used, with user and password where it asks for them; it looks the name up itself."""
@@ -220,7 +220,7 @@ def test_socks(session: Make, server: FakeASRServer, wav: bytes, monkeypatch: py
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # httpcore leaves its socket open then
-@pytest.mark.skipif(not HAS_SOCKS, reason="httpx[socks] is not installed")
+@pytest.mark.skipif(not HAS_SOCKS, reason="httpcore[socks] is not installed")
 def test_socks_that_refuses(
     session: Make, server: FakeASRServer, wav: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -268,7 +268,7 @@ def test_socks_without_its_package(colour: str, wav: bytes, tmp_path: Path, monk
         [sys.executable, "-c", NO_SOCKS, colour, str(tmp_path / "clip.wav")],
         capture_output=True, encoding="utf-8", timeout=60, check=True,
     )  # fmt: skip
-    assert done.stdout == '1 a SOCKS proxy needs one more package: pip install "httpx[socks]"\n'
+    assert done.stdout == '1 a SOCKS proxy needs one more package: pip install "httpcore[socks]"\n'
 
 
 @pytest.mark.parametrize(

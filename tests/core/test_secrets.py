@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 
 import hfasr
 from hfasr import ASRClient, AsyncASRClient, Audio, BatchItem, Chunking, LiveAudio, RetryPolicy, Transcript
+from hfasr._core import hidden
 from hfasr._core.hidden import Secrets
-from hfasr.errors import MAX_MESSAGE_CHARS, clean
+from hfasr.errors import MAX_MESSAGE_CHARS, APIStatusError, clean
 from hfasr.testing import FakeASRServer, FakeBackend, FakeClock, Reply, ToneSpeech, replies
 from tests.colours import Session
 from tests.conftest import clip
@@ -476,3 +477,35 @@ def test_plain_text_stays() -> None:
     for line in lines:
         assert clean(line) == line
         assert Secrets(TOKEN, PROMPT).out_of(line) == line
+
+
+@pytest.mark.parametrize(
+    ("token", "said", "shown"),
+    [
+        ("test", "the latest key test: was refused", "the latest key ***: was refused"),
+        ("x", "the next text", "the next text"),  # what servers of one's own are given, and no secret
+        ("s3cr3t", '{"key":"s3cr3t"} of hotels3cr3ts', '{"key":"***"} of hotels3cr3ts'),
+        ("s3cr3t!!", "as3cr3t!!b", "a***b"),
+    ],
+)
+def test_short_tokens(token: str, said: str, shown: str) -> None:
+    """A short token is hidden where it stands alone, and tears no other word to pieces."""
+    assert Secrets(token).out_of(said) == shown
+
+
+def test_long_prompt_costs_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a long prompt looks like, in all of its forms, is worked out once for an error, however much it holds."""
+    made: list[str] = []
+    forms = hidden._forms
+
+    def counted(secret: str) -> set[str]:
+        made.append(secret)
+        return forms(secret)
+
+    monkeypatch.setattr(hidden, "_forms", counted)
+    secrets = Secrets(TOKEN, PROMPT)
+    error = APIStatusError(f"no {PROMPT}", status_code=500, body=PROMPT, request_id=PROMPT[:20])
+    error.__cause__ = ValueError(TOKEN)
+    secrets.out_of_error(error)
+    secrets.out_of(PROMPT)
+    assert len(made) == 2

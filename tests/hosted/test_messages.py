@@ -158,7 +158,10 @@ def test_error_texts_that_are_no_json() -> None:
         (b'[{"text": "a"}, {"text": "b"}]', None, "no transcript, but JSON that is a list"),
         (b"{}", None, "no transcript, but JSON with the keys of nothing"),
         (b"plain", None, "no transcript, but 5 bytes (no content type)"),
-        (b"plain", "x; " * 24, f"no transcript, but 5 bytes ({'x; ' * 20})"),
+        (b"plain", "Text/x-log; charset=utf-8", "no transcript, but 5 bytes (Text/x-log)"),
+        (b"plain", "[230, 232, 123, 2, 158, 31, 151, 54, 146]", "no transcript, but 5 bytes (no content type)"),
+        (b"plain", "audio/" + "UklGRiQA" * 6, "no transcript, but 5 bytes (no content type)"),
+        (b"plain", "x; " * 24, "no transcript, but 5 bytes (no content type)"),
     ],
 )
 def test_answers_without_a_transcript(body: bytes, kind: str | None, what: str) -> None:

@@ -484,6 +484,17 @@ def test_clients_are_left_as_they_were(tape: Path) -> None:
     assert ASRClient.__init__ is original
 
 
+def test_a_client_that_is_made_at_the_end_is_left_alone(tape: Path) -> None:
+    """A thread that heard of the block as it began to make a client does not put it on a tape that has ended."""
+    client = ASRClient()
+    with replay(tape) as cassette:
+        told = cassette._attached
+        assert told is not None
+    before = (dict(vars(client._io)), dict(vars(client._shared)))
+    told.add(client)
+    assert (vars(client._io), vars(client._shared)) == before
+
+
 def test_the_tests_own_clock_stays(asr_server: FakeASRServer, tape: Path, fake_clock: FakeClock) -> None:
     """A client that has a fake clock already keeps it."""
     asr_server.script(replies.rate_limited(retry_after=7))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,21 @@ def test_two_that_add_to_one_file(asr_server: FakeASRServer, tape: Path) -> None
         assert [asr.transcribe(clip(word)).text for word in ("red", "green")] == ["red", "green"]
 
 
+@pytest.mark.parametrize("mode", ["all", "new"])
+def test_what_cannot_be_written_is_said_before_anything_is_sent(tmp_path: Path, mode: Any) -> None:
+    """A folder, or a path below a file, is refused at the start of the block, not at its end."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(IsADirectoryError, match="is a folder; name a file in it"):
+        record(tmp_path, mode=mode).open()
+    with pytest.raises(NotADirectoryError, match=r"file is a file, so .* name another path"):
+        record(tmp_path / "file" / "deep" / "one.json", mode=mode).open()
+    (tmp_path / "clip.flac").write_bytes(b"fLaC\0")
+    with pytest.raises(ValueError, match="no cassette; name another file"):
+        record(tmp_path / "clip.flac", mode=mode).open()
+    record(tmp_path / "new" / "deep" / "one.json", mode=mode).open().close()
+    assert not (tmp_path / "new").exists()
+
+
 def test_nothing_recorded_writes_nothing(tape: Path) -> None:
     """A block without an exchange leaves no file, and one that was there as it was."""
     with record(tape):
@@ -101,7 +117,7 @@ def test_what_was_paid_for_is_kept_after_an_error(asr_server: FakeASRServer, tap
 def test_a_file_is_whole_or_as_it_was(asr_server: FakeASRServer, tape: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where writing fails half-way, the old file stays and nothing is left beside it."""
     tape.parent.mkdir()
-    tape.write_text("the old one")
+    tape.write_text("{the old one}")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -113,7 +129,7 @@ def test_a_file_is_whole_or_as_it_was(asr_server: FakeASRServer, tape: Path, mon
     with pytest.raises(OSError, match="No space"):
         cassette.close()
     assert [path.name for path in tape.parent.iterdir()] == [tape.name]
-    assert tape.read_text() == "the old one"
+    assert tape.read_text() == "{the old one}"
 
 
 @pytest.mark.parametrize(
@@ -128,14 +144,15 @@ def test_a_file_is_whole_or_as_it_was(asr_server: FakeASRServer, tape: Path, mon
         ('{"hfasr_cassette": 1, "recordings": [{"takes": [[]]}]}', "it is damaged"),
         ('{"hfasr_cassette": 1, "recordings": [{"takes": [[{"status": "200"}]]}]}', "it is damaged"),
         ("[" * 100_000, "it is damaged"),
+        ("fLaC\udcef", "it is damaged"),
     ],
     ids=lambda text: text[:60],
 )
 def test_what_is_no_cassette(tape: Path, text: str, told: str) -> None:
     """Another file is refused at once, by one line that says what to do."""
     tape.parent.mkdir()
-    tape.write_text(text)
+    tape.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(ValueError, match=r"one\.json is no cassette that can be read") as caught, replay(tape):
         raise AssertionError("the block was entered")
     assert told in str(caught.value)
-    assert "delete it and record again" in str(caught.value)
+    assert "record it again, or name another file" in str(caught.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,80 @@ def test_the_servers_name_is_left_out(tape: Path) -> None:
     assert "localhost" not in tape.read_text(encoding="utf-8")
     with replay(tape), ASRClient(base_url="http://localhost:9", dialect="hf", retry=ONCE) as asr:
         failure(asr, "the connection to the server failed")
+
+
+AUDIO = b"RIFF\x24\x08\0\0WAVEfmt " + random.Random(1).randbytes(1_000)
+HEARD = {
+    "base64": lambda a: Reply(400, json={"error": f"File name too long: '{base64.b64encode(a).decode()}'"}),
+    "base64 of a JSON body": lambda a: Reply(422, json={"detail": [{"input": base64.b64encode(a).decode()}]}),
+    "hex": lambda a: Reply(400, body=f"cannot read {a.hex()}"),
+    "bytes as numbers": lambda a: Reply(400, json={"body": {"type": "Buffer", "data": list(a)}}),
+    "bytes": lambda a: Reply(500, body=b"cannot read " + a),
+    "a header": lambda a: Reply(400, headers={"x-error-message": base64.b64encode(a).decode()}),
+    "a name": lambda a: Reply(400, json={base64.b64encode(a).decode(): "is too long"}),
+    "an answer": lambda a: Reply(200, json={"text": "red boat", "inputs": base64.b64encode(a).decode()}),
+}
+
+
+@pytest.mark.parametrize("how", HEARD)
+def test_the_audio_that_a_server_echoes_is_left_out(asr_server: FakeASRServer, tape: Path, how: str) -> None:
+    """A server that quotes the audio back, as Hugging Face's own do, does not bring it into the file."""
+    asr_server.script(HEARD[how](AUDIO))
+    text = written(asr_server, tape)
+    assert text.count("***") >= 1 or '"base64"' in text
+    assert base64.b64encode(AUDIO).decode()[:200] not in text
+    assert base64.b64encode(AUDIO[30:]).decode()[:200] not in text
+    assert AUDIO.hex()[:200] not in text
+    assert len(text) < 700
+
+
+def test_what_was_said_is_never_taken_for_audio(asr_server: FakeASRServer, tape: Path) -> None:
+    """A word that a model repeats without end, numbers and bytes of any script are kept as they came."""
+    said = {"text": "ha" * 300 + " " + "1, 2, 3, 4, " * 20 + "né à Paris, où l'été " * 9, "numbers": list(range(99))}
+    asr_server.script(Reply(200, json=said))
+    written(asr_server, tape)
+    assert entries(tape)[0]["takes"][0][0]["json"] == said
+
+
+def test_the_path_of_an_address_is_left_out(asr_server: FakeASRServer, tape: Path) -> None:
+    """A server's path may name an account: it is left out of what is asked and echoed, and may be another one later."""
+    base = "/t/acme-7f3c/v1"
+    asr_server.script(Reply(404, body=f"Cannot POST {base}"), path=base)
+    asr_server.script(Reply(200, body="ok"), path=f"{base}/health")
+    with record(tape), ASRClient(base_url=f"{asr_server.url}{base}", dialect="hf", retry=ONCE) as asr:
+        failure(asr, "404")
+        asr.wait_until_ready(timeout=10)
+    assert "acme" not in tape.read_text(encoding="utf-8")
+    assert [entry.get("request") for entry in entries(tape)] == ["GET /health", None]
+    with replay(tape), ASRClient(base_url="http://localhost:9/other", dialect="hf", retry=ONCE) as asr:
+        failure(asr, "404")
+        asr.wait_until_ready(timeout=10)
+
+
+def test_a_server_that_tells_its_name(asr_server: FakeASRServer, tape: Path) -> None:
+    """The host of a server of one's own is left out of what it says, and of nothing else."""
+    asr_server.script(Reply(400, json={"error": "POST http://127.0.0.1/ was refused"}))
+    with record(tape), ASRClient(base_url=asr_server.url, dialect="hf", retry=ONCE) as asr:
+        failure(asr)
+    assert "127.0.0.1" not in tape.read_text(encoding="utf-8")
+
+
+def test_thousands_of_cookies() -> None:
+    """A new cookie with each answer is found as well, without making each answer slower than the one before."""
+    cookies = [f"{n:08d}-session-{n * 7919:012d}" for n in range(3_000)]
+    secrets = Secrets()
+    for cookie in cookies:
+        secrets.add([cookie])
+        assert secrets.hide({"text": f"<{cookie}>"}) == {"text": "<***>"}
+    assert secrets.hide([f"a {cookie}{cookie} b" for cookie in cookies]) == ["a ****** b"] * len(cookies)
+
+
+def test_the_longest_is_left_out() -> None:
+    """Of two credentials that begin alike the whole of the longer one is left out."""
+    secrets = Secrets()
+    secrets.add(["session-1"])
+    secrets.add(["session-12"])
+    assert secrets.hide("session-12, session-1, session-") == "***, ***, session-"
 
 
 def test_ids_and_dates_are_left_out(asr_server: FakeASRServer, tape: Path) -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 import hfasr.testing
+from tests.testing.cassette_kit import entries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +107,26 @@ def test_recorded_with_an_option_and_replayed_without(asr_server: FakeASRServer,
     assert len(files) == 5
     assert max(len(file.rpartition("/")[2]) for file in files) < 128
     assert "5 passed" in run(tmp_path)
+
+
+def test_tests_that_share_a_file_are_recorded_anew_together(asr_server: FakeASRServer, tmp_path: Path) -> None:
+    """`--hfasr-record=all` replaces a shared file once: what the first test recorded is there after the second one."""
+    marked = '    @pytest.mark.hfasr_cassette("shared/one.json")\n'
+    tests = (
+        TESTS
+        + f"""
+{marked}    def test_marked_too(self, hfasr_cassette):
+        assert transcribe("river") == "river"
+"""
+    )
+    (tmp_path / "test_mine.py").write_text(tests, encoding="utf-8")
+    file = tmp_path / "shared" / "one.json"
+    file.parent.mkdir()
+    file.write_text('{"hfasr_cassette": 1, "recordings": []}', encoding="utf-8")
+    for _ in range(2):
+        assert "2 passed" in run(tmp_path, "-k", "marked", "--hfasr-record=all", server=asr_server.router_url)
+        assert len(entries(file)) == 2
+    assert "2 passed" in run(tmp_path, "-k", "marked")
 
 
 def test_a_miss_fails_the_test_that_handled_it(tmp_path: Path) -> None:

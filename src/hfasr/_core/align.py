@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -43,8 +44,8 @@ class Costs(NamedTuple):
 TIMED = Costs(gap=0.3, substitution=0.2, edge=0.05, apart_s=0.3, by_time=True)
 """Where times say which words belong together: at 200 words a minute one takes 0.3 s."""
 
-UNTIMED = Costs(gap=0.5, substitution=0.4, edge=0.25, apart_s=2.0, by_time=False)
-"""Where nothing but the words does. `seams` sets how far they may be apart."""
+UNTIMED = Costs(gap=0.5, substitution=0.4, edge=0.25, apart_s=math.inf, by_time=False)
+"""Where nothing but the words and their order does."""
 
 
 class Pair(NamedTuple):

@@ -43,6 +43,15 @@ def closed() -> APIConnectionError:
     return APIConnectionError("this client was closed while a call was under way; make a new one", permanent=True)
 
 
+def _may_repeat(request: Request, line: BlockingLine | AsyncLine, error: Exception) -> bool:
+    """
+    Whether *request*, which found *line* closed, may be sent again at once: RFC 9112 9.3.1.
+
+    What is not sure to change nothing is left to the call's policy of retries.
+    """
+    return request.method == "GET" and line.was_lost(error)
+
+
 class _Stacks(Generic[Line]):
     """Idle connections by server, and all that are open."""
 
@@ -124,7 +133,15 @@ class Connections:
             line = self._stacks.pop(target, stale)
         if stale:
             self._drop(stale)
-        line = line or self._connect(target, timeout)
+        if line is not None:
+            try:
+                return self._ask(line, request, target, timeout)
+            except Exception as error:
+                if not _may_repeat(request, line, error):
+                    raise
+        return self._ask(self._connect(target, timeout), request, target, timeout)
+
+    def _ask(self, line: BlockingLine, request: Request, target: Target, timeout: float) -> _Reply:
         try:
             return _Reply(self, line, line.ask(request, target, timeout), timeout)
         except BaseException:
@@ -197,14 +214,21 @@ class AsyncConnections:
         """See `Connections.open`."""
         stale: list[AsyncLine] = []
         line = self._stacks.pop(target, stale)
+        if stale:
+            await self._drop(stale)
+        if line is not None:
+            try:
+                return await self._ask(line, request, target, timeout)
+            except Exception as error:
+                if not _may_repeat(request, line, error):
+                    raise
+        return await self._ask(await self._connect(target, timeout), request, target, timeout)
+
+    async def _ask(self, line: AsyncLine, request: Request, target: Target, timeout: float) -> _AsyncReply:
         try:
-            if stale:
-                await self._drop(stale)
-            line = line or await self._connect(target, timeout)
             return _AsyncReply(self, line, await line.ask(request, target, timeout), timeout)
         except BaseException:
-            if line is not None:
-                await self._drop([line])
+            await self._drop([line])
             raise
 
     async def _connect(self, target: Target, timeout: float) -> AsyncLine:
@@ -233,8 +257,7 @@ class AsyncConnections:
 
     async def aclose(self) -> None:
         """Close every connection, those in use as well."""
-        for line in self._stacks.clear():
-            await line.stream.aclose()
+        await self._drop(self._stacks.clear())
 
 
 class _AsyncReply:
@@ -257,6 +280,7 @@ class _AsyncReply:
         return data
 
     async def cut(self) -> None:
+        self._line.is_whole = False
         await self._line.stream.aclose()
 
     async def aclose(self) -> None:

@@ -9,12 +9,12 @@ goes in, and whoever comes out wakes the first. So nobody polls, and nothing is 
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
+from hfasr._forks import in_child
 from hfasr._hosted.servers import origin
 from hfasr._hosted.waits import asked_wait, quota
 from hfasr.errors import APITimeoutError, RateLimitError
@@ -232,5 +232,4 @@ def reset() -> None:
     _gates = Gates()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=reset)
+in_child(reset)

@@ -9,6 +9,8 @@ cut to its length, and a server may quote no more than the beginning.
 from __future__ import annotations
 
 import json
+import re
+from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -23,6 +25,7 @@ _TOKEN_RUN = 8
 """So many characters in a row are a piece of a token: of one drawn from 62 letters, chance has them never."""
 
 _PROMPT_RUN = 16  # two words or three
+_MIN_CHARS = 4  # what is shorter is in most sentences, and as a token only a stand-in for one
 _MAX_PROMPT_CHARS = 10_000  # a model reads 224 tokens of one
 
 
@@ -37,24 +40,25 @@ class Secrets:
     """
 
     def __init__(self, token: str | None, prompt: str | None = None) -> None:
-        self._token = token
+        self._token = token or ""
         self._prompt = " ".join((prompt or "")[:_MAX_PROMPT_CHARS].split())
+
+    @cached_property
+    def _masks(self) -> tuple[_Mask, ...]:  # only where something fails, since to make that of a prompt takes 10 ms
+        wanted = (self._token, _TOKEN_RUN, "***"), (self._prompt, _PROMPT_RUN, "…")
+        return tuple(_Mask(secret, length, mark) for secret, length, mark in wanted if len(secret) >= _MIN_CHARS)
 
     def out_of(self, text: str) -> str:
         """Return *text* without them."""
-        if self._token:
-            for form in _forms(self._token):
-                text = _without_runs(text, form, _TOKEN_RUN, "***")
-        if len(self._prompt) > 3:  # a shorter one is in most sentences
-            for form in _forms(self._prompt):
-                text = _without_runs(text, form, _PROMPT_RUN, "…")
+        for mask in self._masks:
+            text = mask.out_of(text)
         return text
 
     def out_of_id(self, found: str | None) -> str | None:
         """The same for a server's id of a request, of which each answer has one: most are seen at once to be none."""
         if found is None or not any(
             secret[i : i + length] in found
-            for secret, length in ((self._token or "", _TOKEN_RUN), (self._prompt, _PROMPT_RUN))
+            for secret, length in ((self._token, _TOKEN_RUN), (self._prompt, _PROMPT_RUN))
             for i in range(0, len(secret), length)
         ):
             return found
@@ -77,6 +81,41 @@ class Secrets:
         return self.out_of(text) != text
 
 
+class _Mask:
+    """
+    Hides one secret: each run of a text that is in it, of *length* characters at least.
+
+    One that is shorter itself is hidden as a whole, where it stands alone: as a part of a word it is no secret.
+    """
+
+    def __init__(self, secret: str, length: int, mark: str) -> None:
+        self._length = length
+        self._mark = mark
+        forms = _forms(secret)
+        short = sorted((form for form in forms if len(form) < length), key=len, reverse=True)
+        self._short = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, short))})(?!\w)") if short else None
+        self._runs = {form[i : i + length] for form in forms for i in range(len(form) - length + 1)}
+
+    def out_of(self, text: str) -> str:
+        if self._short is not None:
+            text = self._short.sub(self._mark, text)
+        return self._without_runs(text) if self._runs else text
+
+    def _without_runs(self, text: str) -> str:
+        runs, length = self._runs, self._length
+        kept: list[str] = []
+        i = 0
+        for found in range(len(text) - length + 1):
+            if found < i or text[found : found + length] not in runs:
+                continue
+            end = found + length
+            while end < len(text) and text[end - length + 1 : end + 1] in runs:
+                end += 1
+            kept += text[i:found], self._mark
+            i = end
+        return "".join((*kept, text[i:]))
+
+
 def _forms(secret: str) -> set[str]:
     """Return *secret* as it is, in JSON, and in a URL."""
     return {
@@ -94,23 +133,3 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _without_runs(text: str, secret: str, length: int, mark: str) -> str:
-    """Replace each run of *text* that is in *secret*, of *length* characters at least, or all of a shorter one."""
-    if len(secret) <= length:
-        return text.replace(secret, mark)
-    runs = {secret[i : i + length] for i in range(len(secret) - length + 1)}
-    kept: list[str] = []
-    i = 0
-    while i < len(text):
-        if text[i : i + length] in runs:
-            end = i + length
-            while end < len(text) and text[end - length + 1 : end + 1] in runs:
-                end += 1
-            kept.append(mark)
-            i = end
-        else:
-            kept.append(text[i])
-            i += 1
-    return "".join(kept)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import importlib
 import threading
 import time
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfasr._forks import ForkedLock, renew_in_child
 from hfasr.errors import APIResponseError, APITimeoutError, AudioError, AudioURLError, HfasrError
@@ -20,6 +20,7 @@ from hfasr.wire import Request, Response
 
 from .body import BodyReader
 from .expiry import EXPIRES
+from .loops import context_for_a_thread
 from .translate import translate
 from .user_client import AsyncUserClient, UserClient
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from hfasr.audio.spool import Spool
 
     from .pool import AsyncPools, Pools
+    from .senders import AsyncReply, AsyncSender, Reply, Sender
 
 __all__ = ["AsyncHTTP", "BlockingHTTP", "Reach"]
 
@@ -51,58 +53,6 @@ class Reach:
 
     sink: Spool | None = None
     """Takes the body of a 2xx instead of the response; of another status, next to nothing is read then."""
-
-
-class Reply(Protocol):
-    """A reply, of which the head has been read; it must be closed."""
-
-    status_code: int
-    headers: dict[str, str]
-    """Lower-case names."""
-
-    @property
-    def content(self) -> bytes | None:
-        """The body, where it has been read already: a mocked reply's."""
-
-    def chunks(self) -> Iterable[bytes]:
-        """Read the body, packed as it may be."""
-        ...
-
-    def close(self) -> None:
-        """Give the connection back, where the body was read to its end; else close it."""
-        ...
-
-
-class AsyncReply(Protocol):
-    """See `Reply`."""
-
-    status_code: int
-    headers: dict[str, str]
-
-    @property
-    def content(self) -> bytes | None: ...
-
-    def chunks(self) -> AsyncIterable[bytes]: ...
-
-    async def cut(self) -> None:
-        """End the body that is being read at its socket."""
-        ...
-
-    async def aclose(self) -> None: ...
-
-
-class Sender(Protocol):
-    """What requests go through."""
-
-    def open(self, request: Request, timeout: float) -> Reply:
-        """Send *request*, and return the reply as soon as its head is there. *timeout* is for each operation."""
-        ...
-
-
-class AsyncSender(Protocol):
-    """See `Sender`."""
-
-    async def open(self, request: Request, timeout: float) -> AsyncReply: ...
 
 
 def _limits_to(timeout: float, expires_in: float | None) -> float:
@@ -143,6 +93,7 @@ class BlockingHTTP:
 
         self._pools: Pools | None = None
         self._inherited: Pools | None = None
+        self._closed = False
         renew_in_child(self)
 
     def renew(self) -> None:
@@ -150,10 +101,12 @@ class BlockingHTTP:
         self._inherited, self._pools = self._pools, None  # kept until their sockets are no more in this process
 
     def _own(self) -> Pools:
-        from .pool import Pools  # httpcore takes 40 ms to import: not before something is sent
+        from .pool import Pools, closed  # httpcore takes 40 ms to import: not before something is sent
 
         made = Pools()
         with _making:  # another thread may have been faster
+            if self._closed:
+                raise closed()
             if self._pools is None:
                 self._pools = made
             return self._pools
@@ -175,8 +128,11 @@ class BlockingHTTP:
 
     def close(self) -> None:
         """Close our own connections; the caller's client stays open."""
-        if self._pools is not None:
-            self._pools.close()
+        with _making:
+            self._closed = True
+            pools = self._pools
+        if pools is not None:
+            pools.close()
 
 
 def _exchange(sender: Sender, request: Request, timeout: float, reach: Reach) -> Response:
@@ -216,6 +172,7 @@ class AsyncHTTP:
         self._user_client = None if user_client is None else AsyncUserClient(user_client)
         self._pools: AsyncPools | None = None
         self._inherited: AsyncPools | None = None
+        self._closed = False
         renew_in_child(self)
 
     def renew(self) -> None:
@@ -229,6 +186,8 @@ class AsyncHTTP:
 
             # httpcore takes 40 ms to import, which must not stop the event loop.
             pool = await anyio.to_thread.run_sync(importlib.import_module, f"{__package__}.pool")
+            if self._closed:
+                raise pool.closed()
             made: AsyncPools = pool.AsyncPools()
             self._pools = self._pools or made  # another task may have been faster
         return self._pools
@@ -253,6 +212,7 @@ class AsyncHTTP:
 
     async def aclose(self) -> None:
         """Close our own connections; the caller's client stays open."""
+        self._closed = True
         if self._pools is not None:
             await self._pools.aclose()
 
@@ -330,7 +290,8 @@ def _in_helper_thread(work: Callable[[], T], seconds: float) -> T:
         except BaseException as error:  # noqa: BLE001  # handed to the waiting thread, which raises it
             failed.append(error)
 
-    thread = threading.Thread(target=run, name="hfasr-send", daemon=True)
+    context = context_for_a_thread()  # of the caller's hooks, and of who traces its client
+    thread = threading.Thread(target=context.run, args=(run,), name="hfasr-send", daemon=True)
     thread.start()
     thread.join(seconds)
     if failed:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
 import httpcore
 
-from .http1 import READ_BYTES, Head, Talk
+from .http1 import READ_BYTES, Head, Talk, kept_for
 
 if TYPE_CHECKING:
     from hfasr.wire import Request
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from .target import Target
 
 __all__ = ["AsyncLine", "BlockingLine", "Key", "key_of"]
+
+_LEAVES_EARLIER_S = 1.0  # than the server does: what is sent just then is lost
 
 Key = tuple[str, str, int]
 """Scheme, host and port."""
@@ -34,11 +37,17 @@ class _Line:
         self.talk = Talk()
         self.is_whole = True  # all that was to be written was
         self.expires = 0.0
+        self._kept_for = math.inf
 
     def rest(self, seconds: float) -> bool:
         """Become idle, for *seconds* at most, and say whether it can be used again."""
+        seconds = min(seconds, self._kept_for - _LEAVES_EARLIER_S)
         self.expires = time.monotonic() + seconds
-        return self.is_whole and self.talk.end()
+        return seconds > 0 and self.is_whole and self.talk.end()
+
+    def was_lost(self, error: Exception) -> bool:
+        """Whether *error* of `ask` means that the server left, without a word on what was asked."""
+        return not self.talk.is_answered and (self.talk.has_left or isinstance(error, httpcore.ReadError))
 
     def is_stale(self) -> bool:
         """Whether, being idle, it has become too old, or the server has left."""
@@ -57,6 +66,7 @@ class BlockingLine(_Line):
             self.is_whole = False  # a server may refuse a request before it has read all of it: it says why
         while (head := self.talk.head()) is None:
             self.talk.hear(self.stream.read(READ_BYTES, timeout))
+        self._kept_for = kept_for(head.headers)
         return head
 
     def read(self, timeout: float) -> bytes:
@@ -77,6 +87,7 @@ class AsyncLine(_Line):
             self.is_whole = False
         while (head := self.talk.head()) is None:
             self.talk.hear(await self.stream.read(READ_BYTES, timeout))
+        self._kept_for = kept_for(head.headers)
         return head
 
     async def read(self, timeout: float) -> bytes:

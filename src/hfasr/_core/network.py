@@ -11,10 +11,10 @@ which changes its address in between (DNS rebinding) gains nothing.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import os
 import select
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -27,16 +27,15 @@ import anyio
 import httpcore
 
 from hfasr._forks import renew_in_child
-from hfasr.audio.addresses import is_public
-from hfasr.errors import AudioURLError
 
 from .cancel import CANCEL, shut_down
 from .expiry import EXPIRES
+from .lookup import addresses_of, addresses_of_async, check_public
 
 __all__ = ["AsyncBackend", "BlockingBackend"]
 
 Options = Iterable[Any] | None
-_Stream: TypeAlias = httpcore.NetworkStream | httpcore.AsyncNetworkStream
+_Stream: TypeAlias = "httpcore.NetworkStream | httpcore.AsyncNetworkStream | _Twin"
 
 _WRITE_BYTES = 16 * 1024  # each send within a write has the whole timeout: few of them per clamp
 
@@ -51,7 +50,7 @@ def _clamp(timeout: float | None, error: type[Exception]) -> float | None:
     return left if timeout is None else min(timeout, left)
 
 
-def _watched(stream: httpcore.NetworkStream) -> AbstractContextManager[None]:
+def _watched(stream: httpcore.NetworkStream | _Twin) -> AbstractContextManager[None]:
     """Let the batch for which this thread works, if any, end what is done with *stream*."""
     cancel = CANCEL.get()
     return nullcontext() if cancel is None else cancel.watching(stream)
@@ -78,6 +77,7 @@ class _Streams:
 
     def __init__(self) -> None:
         self._streams: weakref.WeakSet[_Stream] = weakref.WeakSet()
+        self._was_cut = False
         self._lock = threading.Lock()
         renew_in_child(self)
 
@@ -91,9 +91,14 @@ class _Streams:
     def add(self, stream: _Stream) -> None:
         with self._lock:
             self._streams.add(stream)
+            was_cut = self._was_cut
+        if was_cut:
+            shut_down(stream)
 
     def cut(self) -> None:
+        """End whatever waits on one of them, in any thread, and on those that are still to come."""
         with self._lock:
+            self._was_cut = True
             streams = list(self._streams)
         for stream in streams:
             shut_down(stream)
@@ -126,12 +131,14 @@ class _ClampedStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        clamped, cancel = _clamp(timeout, httpcore.ConnectTimeout), CANCEL.get()
-        if cancel is None:
-            stream = self._stream.start_tls(ssl_context, server_hostname, clamped)
-        else:
-            with _Twin(self._stream) as twin, cancel.watching(twin):
+        try:
+            clamped = _clamp(timeout, httpcore.ConnectTimeout)
+            with _Twin(self._stream) as twin, _watched(twin):
+                self._streams.add(twin)
                 stream = self._stream.start_tls(ssl_context, server_hostname, clamped)
+        except BaseException:
+            self._stream.close()
+            raise
         return _ClampedStream(stream, self._streams)
 
     def get_extra_info(self, info: str) -> Any:
@@ -174,9 +181,9 @@ class BlockingBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Options = None,
     ) -> httpcore.NetworkStream:
-        addresses = _resolve(host, port, _clamp(timeout, httpcore.ConnectTimeout))
+        addresses = addresses_of(host, port, _clamp(timeout, httpcore.ConnectTimeout))
         if self._guarded:
-            _check_public(host, addresses)
+            check_public(host, addresses)
         last: Exception = httpcore.ConnectError(f"{host} has no address")
         for address in addresses:
             clamped = _clamp(timeout, httpcore.ConnectTimeout)
@@ -196,6 +203,7 @@ class _ShieldedStream(httpcore.AsyncNetworkStream):
         self._stream = stream
         self._streams = streams
         self._socket = stream.get_extra_info("socket")  # anyio works out every attribute of it each time
+        self._tls = stream.get_extra_info("ssl_object")
         streams.add(self)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -222,7 +230,7 @@ class _ShieldedStream(httpcore.AsyncNetworkStream):
         if info == "socket":
             return self._socket
         if info == "is_readable" and self._socket is not None:
-            return _is_readable(self._socket)
+            return _is_readable(self._socket) or (self._tls is not None and _holds_more(self._tls))
         return self._stream.get_extra_info(info)
 
 
@@ -246,15 +254,8 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
         if not self._guarded:
             stream = await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
             return _ShieldedStream(stream, self._streams)
-        try:
-            with anyio.fail_after(timeout):
-                found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except TimeoutError as error:
-            raise httpcore.ConnectTimeout(f"{host} could not be looked up in time") from error
-        except OSError as error:
-            raise httpcore.ConnectError(f"{host} has no address") from error
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        _check_public(host, addresses)
+        addresses = await addresses_of_async(host, port, timeout)
+        check_public(host, addresses)
         last: Exception = httpcore.ConnectError(f"{host} has no address")
         for address in addresses:
             try:
@@ -279,37 +280,17 @@ def _is_readable(sock: Any) -> bool:
         return True
 
 
-def _resolve(host: str, port: int, timeout: float | None) -> list[str]:
-    """Return the addresses of *host*, within *timeout* seconds, which the system's own look-up does not know."""
+def _holds_more(tls: ssl.SSLObject) -> bool:
+    """
+    Tell whether *tls* has something to read that is no more in its socket.
+
+    anyio hands it all that has come, and it gives one record of that at a time. One byte may be taken to see: the
+    connection is not used again then.
+    """
     try:
-        return [str(ipaddress.ip_address(host))]
-    except ValueError:
-        pass
-    found: list[str] = []
-    failed: list[OSError] = []
-
-    def look_up() -> None:
-        try:
-            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            failed.append(OSError(f"{host} has no address: {error}"))
-        else:
-            found.extend(dict.fromkeys(str(entry[4][0]) for entry in entries))
-
-    thread = threading.Thread(target=look_up, name="hfasr-lookup", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    if failed:
-        raise httpcore.ConnectError(str(failed[0])) from failed[0]
-    if not found:
-        raise httpcore.ConnectTimeout(f"{host} could not be looked up in time")
-    return found
-
-
-def _check_public(host: str, addresses: list[str]) -> None:
-    for address in addresses:
-        if not is_public(address):
-            raise AudioURLError(
-                f"{host} was refused: its address {address} is not a public one; "
-                "pass allow_private_urls=True if audio may come from inside your network"
-            )
+        tls.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except ssl.SSLError:  # it was closed, or broken
+        return True
+    return True

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from hfasr.types import Segment, Word
 
-from .seams import reach
-from .tokens import fit, from_, join, tokens_of
+from .seams import TIMED_S
+from .tokens import before, fit, from_, join, tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,11 +25,22 @@ __all__ = [
     "first_places",
     "from_after",
     "joined",
+    "last_places",
     "meet",
     "one_a_chunk",
     "placed",
     "squeeze",
 ]
+
+
+MAX_TOKENS_PER_S = 10.6
+"""Fastest speech, words a second: 637 a minute (*Guinness World Records*, 1990)."""
+
+UNEVEN = 2.0
+"""How much faster than its average the speech of a segment may be in the overlap: up to half of it is silence."""
+
+SPARE_TOKENS = 3  # for words that are cut by the edges, and for what rounds
+TOLERANCE_S = 0.3  # by how much two hearings place a word differently
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +73,25 @@ class Chunk:
 
 
 class Part:
-    """A segment of a chunk, with its times in the whole audio, all known."""
+    """
+    A segment of a chunk, with its times in the whole audio, all known.
 
-    def __init__(self, segment: Segment, chunk: Chunk) -> None:
+    Args:
+        segment: The segment.
+
+        chunk: Where it comes from.
+
+        is_timed: Whether its times are those of what was said; else they are the chunk's, or interpolated.
+    """
+
+    def __init__(self, segment: Segment, chunk: Chunk, *, is_timed: bool = True) -> None:
         self.segment = segment
         self.chunk = chunk
+        self.is_timed = is_timed
 
     @cached_property
     def tokens(self) -> list[Token]:
-        return tokens_of(self.segment)
+        return tokens_of(self.segment, is_timed=self.is_timed)
 
     @property
     def end(self) -> float:
@@ -87,6 +108,14 @@ class Part:
         self.segment = segment
         self.__dict__.pop("tokens", None)
         self.__dict__.pop("rate", None)
+
+    def until(self, k: int) -> Part:
+        """Return what is before the token at *k*, which is 1 or more."""
+        return Part(before(self.segment, self.tokens, k), self.chunk, is_timed=self.is_timed)
+
+    def since(self, k: int) -> Part:
+        """Return what is from the token at *k* on, which is below their number."""
+        return Part(from_(self.segment, self.tokens, k), self.chunk, is_timed=self.is_timed)
 
 
 Place: TypeAlias = tuple[Part, int]
@@ -128,21 +157,62 @@ def first_places(parts: Sequence[Part], start: float, end: float) -> list[Place]
         for part in parts:
             yield from ((part, k) for k in range(len(part.tokens)))
 
-    n = reach(((part.tokens[k], part.rate) for part, k in forwards()), start, end, back=False)
-    return list(islice(forwards(), n))
+    return list(islice(forwards(), reach(forwards(), start, end, back=False)))
+
+
+def last_places(parts: Sequence[Part], start: float, end: float) -> list[Place]:
+    """Return the tokens, in order, of the chunks whose last *parts* these are that can lie in the overlap."""
+
+    def backwards() -> Iterator[Place]:
+        for part in reversed(parts):
+            if part.segment.error is None and part.chunk.span.end > start:
+                yield from ((part, k) for k in reversed(range(len(part.tokens))))
+
+    return list(islice(backwards(), reach(backwards(), start, end, back=True)))[::-1]
+
+
+def reach(places: Iterable[Place], start: float, end: float, *, back: bool) -> int:
+    """
+    Return how many of the tokens at *places* can lie in the overlap.
+
+    Args:
+        places: From the chunk's edge inwards.
+
+        start: Of the overlap, seconds.
+
+        end: Of the overlap, seconds.
+
+        back: Whether they come from a chunk's end, else from its start.
+    """
+    count = 0
+    for part, k in places:
+        token = part.tokens[k]
+        if part.is_timed and (start - part.end if back else part.segment.start - end) >= TOLERANCE_S:
+            break
+        if token.slack <= 2 * TIMED_S:
+            beyond = start - token.end if back else token.start - end
+            reached = beyond < token.slack + TOLERANCE_S
+        else:
+            rate = min(MAX_TOKENS_PER_S, UNEVEN * part.rate) if part.is_timed else MAX_TOKENS_PER_S
+            reached = count < rate * (end - start) + SPARE_TOKENS
+        if not reached:
+            break
+        count += 1
+    return count
 
 
 def from_after(parts: Sequence[Part], part: Part, k: int) -> list[Part]:
     later = list(parts[parts.index(part) + 1 :])
     if k + 1 == len(part.tokens):
         return later
-    return [Part(from_(part.segment, part.tokens, k + 1), part.chunk), *later]
+    return [part.since(k + 1), *later]
 
 
 def joined(last: Part, first: Part) -> Part:
     """Return both as one, of the later chunk."""
     text = join((last.segment.text, first.segment.text))
-    return Part(replace(last.segment, end=first.end, text=text, words=()), first.chunk)
+    is_timed = last.is_timed and first.is_timed
+    return Part(replace(last.segment, end=first.end, text=text, words=()), first.chunk, is_timed=is_timed)
 
 
 def squeeze(earlier: Iterable[Part], later: Iterable[Part], start: float, end: float) -> None:

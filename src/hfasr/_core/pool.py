@@ -27,9 +27,10 @@ from .ways import Ways
 if TYPE_CHECKING:
     from hfasr.wire import Request
 
-    from .http import AsyncReply, Reach, Reply
+    from .http import Reach
+    from .senders import AsyncReply, Reply
 
-__all__ = ["AsyncPools", "Pools"]
+__all__ = ["AsyncPools", "Pools", "closed"]
 
 
 class Sender:
@@ -40,11 +41,14 @@ class Sender:
         kinds = (Connections, httpcore.HTTPProxy, httpcore.SOCKSProxy, Proxied)
         self._ways = Ways(kinds, self._backend, guarded=guarded)
         self._lock = threading.Lock()
+        self._closed = False
 
     def open(self, request: Request, timeout: float) -> Reply:
         """Send *request*, and return the reply as soon as its head is there."""
         target = target_of(request.url)
         with self._lock:
+            if self._closed:
+                raise closed()
             if self._ways.needs_ssl(target):
                 self._ways.load_ssl()
             pool = self._ways.pool(target)
@@ -53,6 +57,8 @@ class Sender:
 
     def close(self) -> None:
         """Close every connection."""
+        with self._lock:
+            self._closed = True
         self._backend.cut()  # first: a socket that is closed does not wake a thread that waits for it
         for pool in self._ways.pools.values():
             pool.close()
@@ -64,17 +70,21 @@ class AsyncSender:
     def __init__(self, *, guarded: bool) -> None:
         kinds = (AsyncConnections, httpcore.AsyncHTTPProxy, httpcore.AsyncSOCKSProxy, AsyncProxied)
         self._ways = Ways(kinds, AsyncBackend(guarded=guarded), guarded=guarded)
+        self._closed = False
 
     async def open(self, request: Request, timeout: float) -> AsyncReply:
         """See `Sender.open`."""
         target = target_of(request.url)
         if self._ways.needs_ssl(target):
             await anyio.to_thread.run_sync(self._ways.load_ssl)
+        if self._closed:
+            raise closed()
         reply: AsyncReply = await self._ways.pool(target).open(request, target, timeout)
         return reply
 
     async def aclose(self) -> None:
         """Close every connection."""
+        self._closed = True
         for pool in self._ways.pools.values():
             await pool.aclose()
 

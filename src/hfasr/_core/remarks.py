@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hfasr.errors import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Remarks"]
+__all__ = ["Doubt", "Remarks"]
+
+Doubt: TypeAlias = Literal["repeated", "missing", "again"]
+"""What may be wrong with a seam: words twice, or words lost, as they differ or as the same are said more than once."""
+
+_DOUBTS: dict[Doubt, str] = {
+    "repeated": "words may be repeated where chunks meet, at {}: they heard different words there",
+    "missing": "words may be missing where chunks meet, at {}: they heard different words there",
+    "again": "words may be missing where chunks meet, at {}: the same words are said more than once there",
+}
 
 MAX_KINDS = 20  # different warnings of chunks that are told one by one
 MAX_PLACES = 5  # times that are named in one warning
@@ -31,8 +40,7 @@ class Remarks:
         self._chunks = 0
         self._counts: dict[str, int] = {}
         self._unnamed = 0
-        self._repeated = _Places()
-        self._missing = _Places()
+        self._seams: dict[Doubt, _Places] = {doubt: _Places() for doubt in _DOUBTS}
         self._gaps = _Places()
         self._error = ""
 
@@ -51,18 +59,16 @@ class Remarks:
         self._gaps.add(f"{start:.1f} to {end:.1f} s")
         self._error = self._error or error
 
-    def seam(self, at: float, doubt: str) -> None:
-        """Remember a seam, at a time in seconds, where words may be ``"repeated"`` or ``"missing"``."""
-        (self._repeated if doubt == "repeated" else self._missing).add(f"{at:.1f} s")
+    def seam(self, at: float, doubt: Doubt) -> None:
+        """Remember a seam, at a time in seconds, and what may be wrong with it."""
+        self._seams[doubt].add(f"{at:.1f} s")
 
     def lines(self) -> tuple[str, ...]:
         """Return them: chunks that failed first, then the seams, then the chunks' own."""
         lines = []
         if self._gaps.n:
             lines.append(clean(f"{self._share(self._gaps.n)} failed and left a gap, {self._gaps}: {self._error}"))
-        for places, what in ((self._repeated, "repeated"), (self._missing, "missing")):
-            if places.n:
-                lines.append(f"words may be {what} where chunks meet, at {places}: they heard different words there")
+        lines += [_DOUBTS[doubt].format(places) for doubt, places in self._seams.items() if places.n]
         for warning, count in self._counts.items():
             lines.append(warning if self._chunks == 1 else f"{warning} (in {self._share(count)})")
         if self._unnamed:

@@ -4,35 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from .align import TIMED, UNTIMED, Pair, align
+from .align import TIMED, Pair, align
+from .untimed import in_common
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from .remarks import Doubt
     from .tokens import Token
 
-__all__ = ["Cut", "cut", "reach"]
+__all__ = ["TIMED_S", "Cut", "cut"]
 
 MAX_TOKENS = 200
 """Longest stretch that is aligned, on either side: the cost is its square. About a minute of speech."""
 
-MAX_TOKENS_PER_S = 10.6
-"""Fastest speech, words a second: 637 a minute (*Guinness World Records*, 1990)."""
-
-UNEVEN = 2.0
-"""How much faster than its average the speech of a chunk may be in the overlap: up to half of a chunk is silence."""
-
 HALF_WORD = 2.0  # what keeping one counts, in words lost
 INSIDE = 0.4  # and cutting a segment whose words have no times: its new end is estimated
-SPARE_TOKENS = 3  # for words that are cut by the edges, and for what rounds
-TOLERANCE_S = 0.3  # by how much two hearings place a word differently
 TIMED_S = 0.5
 """Up to this slack, seconds, tokens are told apart by their times; it is less than two words."""
 
-MIN_SCORE_TIMED, MIN_SCORE_UNTIMED = 0.2, 0.45
-MIN_SHARE = 0.05  # of what both could have in common
+MIN_SCORE_TIMED = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,34 +55,8 @@ class Cut:
     head: int
     """Number of the head's tokens to drop, from its start."""
 
-    doubt: Literal["repeated", "missing"] | None = None
+    doubt: Doubt | None = None
     """What may be wrong with it."""
-
-
-def reach(tokens: Iterable[tuple[Token, float]], start: float, end: float, *, back: bool) -> int:
-    """
-    Return how many of *tokens* can lie in the overlap.
-
-    Args:
-        tokens: From the chunk's edge inwards, each with the tokens a second of its segment.
-
-        start: Of the overlap, seconds.
-
-        end: Of the overlap, seconds.
-
-        back: Whether they come from a chunk's end, else from its start.
-    """
-    count = 0
-    for token, rate in tokens:
-        if token.slack <= 2 * TIMED_S:
-            beyond = start - token.end if back else token.start - end
-            reached = beyond < token.slack + TOLERANCE_S
-        else:
-            reached = count < min(MAX_TOKENS_PER_S, UNEVEN * rate) * (end - start) + SPARE_TOKENS
-        if not reached:
-            break
-        count += 1
-    return count
 
 
 def cut(
@@ -105,7 +72,8 @@ def cut(
 
     That is at a word which both have, as near to the middle of the overlap as possible, because a chunk hears
     its own edge worst; farther from it where one side lacks words that the other has. Where they have
-    nothing in common it is at the middle by their times, and without times both are kept.
+    nothing in common it is at the middle by their times. Without times both are kept, unless what the one ends with
+    is what the other begins with: nothing else tells a word that both have heard from one that was said twice.
 
     Args:
         tail: All tokens of the earlier chunk that can lie in the overlap.
@@ -124,18 +92,20 @@ def cut(
     low, high = _around(tail, window.middle)
     lower, higher = _around(head, window.middle)
     some, others = tail[low:high], head[lower:higher]
-    word_s = sum(token.end - token.start for token in (*some, *others)) / (len(some) + len(others))
-    costs = TIMED if window.timed else UNTIMED._replace(apart_s=2 * (end - start + word_s))
-    score, pairs = align(some, others, costs)
-    needed = MIN_SCORE_TIMED if window.timed else max(MIN_SCORE_UNTIMED, MIN_SHARE * min(len(some), len(others)))
-    agreed = score >= needed
-    if not agreed and not window.timed:
-        return Cut(len(tail), 0, "repeated")
-    pairs = [Pair(low + i, lower + j, alike) for i, j, alike in pairs] if agreed else []
+    doubt: Doubt | None = None
     if window.timed:
+        score, pairs = align(some, others, TIMED)
+        agreed = score >= MIN_SCORE_TIMED
+        pairs = [Pair(low + i, lower + j, alike) for i, j, alike in pairs] if agreed else []
         pairs = _with_same_time(pairs, tail, head, window)
+    else:
+        common = in_common(some, others, end - start, is_end=high == len(tail), is_beginning=lower == 0)
+        if not common.pairs:
+            return Cut(len(tail), 0, common.doubt)
+        agreed, doubt = True, common.doubt
+        pairs = [Pair(low + i, lower + j, alike) for i, j, alike in common.pairs]
     kept, dropped, lost = _at_best(pairs, tail, head, window, is_border)
-    return Cut(kept, dropped, None if agreed or not lost else "missing")
+    return Cut(kept, dropped, doubt or (None if agreed or not lost else "missing"))
 
 
 def _around(tokens: Sequence[Token], middle: float) -> tuple[int, int]:

@@ -8,15 +8,14 @@ to go over from the one to the other, so that each word is there once.
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from hfasr.types import Segment
 
-from .parts import Chunk, Part, Span, first_places, from_after, joined, meet, one_a_chunk, placed, squeeze
+from .parts import Chunk, Part, Span, first_places, from_after, joined, last_places, meet, one_a_chunk, placed, squeeze
 from .remarks import Remarks
-from .seams import cut, reach
-from .tokens import before, fit, join
+from .seams import cut
+from .tokens import fit, join
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -76,13 +75,13 @@ class Stitcher:
             asked for.
         """
         chunk = Chunk(span)
-        segments, warnings = self._read(transcript, span)
+        segments, is_timed, warnings = self._read(transcript, span)
         self._remarks.chunk((*transcript.warnings, *warnings))
         if segments and transcript.language is not None:
             heard = self._languages.get(transcript.language, 0.0)
             self._languages[transcript.language] = heard + span.end - span.start
         self._end_gap(span.start)
-        parts = [Part(segment, chunk) for segment in segments]
+        parts = [Part(segment, chunk, is_timed=is_timed) for segment in segments]
         overlap = min(span.overlap_before, self._heard_until - span.start)
         if overlap > MIN_OVERLAP_S:
             parts = self._merge(parts, span.start, min(span.start + overlap, span.end))
@@ -135,17 +134,17 @@ class Stitcher:
         """The language of the most audio, of the chunks in which something was said."""
         return max(self._languages, key=self._languages.__getitem__, default=None)
 
-    def _read(self, transcript: Transcript, span: Span) -> tuple[list[Segment], list[str]]:
-        """Return what was said in the whole audio's times, and what is odd about it."""
+    def _read(self, transcript: Transcript, span: Span) -> tuple[list[Segment], bool, list[str]]:
+        """Return what was said in the whole audio's times, whether it was said at these, and what is odd about it."""
         whole = Segment(span.start, span.end, transcript.text.strip())
         given = [segment for segment in transcript.segments if segment.text.strip()]
         if not given:
-            return ([whole] if whole.text else []), []
+            return ([whole] if whole.text else []), False, []
         differs = _letters([transcript.text]) != _letters(segment.text for segment in given)
         if differs and not self._timestamps:
-            return ([whole] if whole.text else []), []
+            return ([whole] if whole.text else []), False, []
         warnings = ["the text differs from that of the segments, which was taken"] if differs else []
-        return list(placed(given, span)), warnings
+        return list(placed(given, span)), True, warnings
 
     def _end_gap(self, start: float) -> None:
         """The chunk that begins at *start* knows what comes then, so a gap before it ends there."""
@@ -155,7 +154,7 @@ class Stitcher:
 
     def _merge(self, parts: list[Part], start: float, end: float) -> list[Part]:
         """Go over from what is pending to *parts*, where both have heard the same; return what is left of *parts*."""
-        tail, head = self._open(start, end), first_places(parts, start, end)
+        tail, head = last_places(self._pending, start, end), first_places(parts, start, end)
         if end < self._heard_until - MIN_OVERLAP_S and tail:  # the chunk ends inside another
             return []
         where = cut(
@@ -187,20 +186,10 @@ class Stitcher:
         timed = last.segment.words and first.segment.words
         return self._pending[-1] is last and not timed and first.end - last.segment.start <= MAX_JOINED_S
 
-    def _open(self, start: float, end: float) -> list[Place]:
-        """Return the pending tokens, in order, that can lie in the overlap."""
-        n = reach(((part.tokens[k], part.rate) for part, k in self._backwards(start)), start, end, back=True)
-        return list(islice(self._backwards(start), n))[::-1]
-
-    def _backwards(self, start: float) -> Iterator[Place]:
-        for part in reversed(self._pending):
-            if part.segment.error is None and part.chunk.span.end > start:
-                yield from ((part, k) for k in reversed(range(len(part.tokens))))
-
     def _keep_before(self, part: Part, k: int) -> None:
         at = self._pending.index(part)
         gaps = [later for later in self._pending[at + 1 :] if later.segment.error is not None]
-        kept = [Part(before(part.segment, part.tokens, k), part.chunk)] if k else []
+        kept = [part.until(k)] if k else []
         self._pending[at:] = kept + gaps
 
     def _flush(self, next_start: float | None) -> tuple[Segment, ...]:
@@ -209,7 +198,7 @@ class Stitcher:
         if next_start is not None:
             if self._pending and self._pending[-1].segment.error is not None:
                 final -= 1
-            opened = self._open(next_start, self._heard_until) if self._heard_until > next_start else []
+            opened = last_places(self._pending, next_start, self._heard_until) if self._heard_until > next_start else []
             if opened:
                 final = min(final, self._pending.index(opened[0][0]))
             if not self._timestamps and final < len(self._pending):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Token", "before", "fit", "from_", "join", "normalise", "tokens_of"]
 
-UNMATCHED_SLACK_S = 0.3  # about a word: 150 to 200 of them are said a minute
+WORD_S = 0.3  # a word takes it: 150 to 200 of them are said a minute
 _RUNS = re.compile(r"\S+")
 _AT_WILL = {0x0640: None, 0x0670: None} | dict.fromkeys(range(0x064B, 0x0653))
 """Arabic's tatweel and vowel signs, which one may write or leave out (*The Unicode Standard*, section 9.2)."""
@@ -38,7 +39,7 @@ class Token:
     """Seconds from the start of the audio, estimated in the same way."""
 
     slack: float
-    """How far the two may be from the truth, seconds."""
+    """How far the two may be from the truth, seconds; infinite where not even its segment has times."""
 
     begin: int
     """Where it begins in its segment's text."""
@@ -91,11 +92,16 @@ def join(texts: Iterable[str]) -> str:
     return "".join(parts)
 
 
-def tokens_of(segment: Segment) -> list[Token]:
+def tokens_of(segment: Segment, *, is_timed: bool = True) -> list[Token]:
     """
     Return the tokens of *segment*, whose end must be known, as must its words' ends.
 
     Times come from the words, else they are interpolated by characters.
+
+    Args:
+        segment: What was said.
+
+        is_timed: Whether its times are those of what was said; else it was said at any time within them.
 
     Example:
         >>> from hfasr import Segment
@@ -108,11 +114,13 @@ def tokens_of(segment: Segment) -> list[Token]:
         timed = _by_words(units, segment.words)
         if timed:
             return timed
-    per_character = (end - segment.start) / max(len(segment.text), 1)
+    lasts = end - segment.start
+    per_character = lasts / max(len(segment.text), 1)
     tokens = []
     for begin, stop, normal in units:
         start, finish = segment.start + begin * per_character, segment.start + stop * per_character
-        tokens.append(Token(normal, start, finish, max(0.0, (end - segment.start - (finish - start)) / 2), begin, stop))
+        slack = (lasts - min(finish - start, WORD_S)) / 2 if is_timed else math.inf
+        tokens.append(Token(normal, start, finish, max(0.0, slack), begin, stop))
     return tokens
 
 
@@ -166,7 +174,7 @@ def _by_words(units: Sequence[tuple[int, int, str]], words: Sequence[Word]) -> l
                 normal,
                 _time_in(words[first], left - stops[first] + len(letters[first]), len(letters[first])),
                 _time_in(words[last], right - stops[last] + len(letters[last]), len(letters[last])),
-                0.0 if same else UNMATCHED_SLACK_S,
+                0.0 if same else WORD_S,
                 begin,
                 stop,
                 first,

@@ -16,7 +16,7 @@ __all__ = ["AsyncUserClient", "UserClient", "UserReply"]
 
 
 class UserReply:
-    """A reply of the client's, of which the head has been read; it must be closed. See `pool.Reply`."""
+    """A reply of the client's, of which the head has been read; it must be closed. See `senders.Reply`."""
 
     def __init__(self, reply: Any) -> None:
         self.status_code: int = reply.status_code
@@ -35,7 +35,7 @@ class UserReply:
         return content
 
     def chunks(self) -> Any:
-        """See `pool.Reply.chunks`."""
+        """See `senders.Reply.chunks`."""
         for chunk in self._reply.iter_raw():
             expires = EXPIRES.get()
             if expires is not None and time.monotonic() > expires:
@@ -74,7 +74,7 @@ class UserClient:
         self._client = client
 
     def open(self, request: Request, timeout: float) -> UserReply:
-        """See `pool.Sender.open`."""
+        """See `senders.Sender.open`."""
         try:
             reply = self._client.send(_built(self._client, request, timeout), stream=True, follow_redirects=False)
         except Exception as error:
@@ -97,7 +97,7 @@ class AsyncUserClient:
         self._client = client
 
     async def open(self, request: Request, timeout: float) -> AsyncUserReply:
-        """See `pool.Sender.open`."""
+        """See `senders.Sender.open`."""
         built = _built(self._client, request, timeout)
         if request.content:
             built.stream = _body_class(_family(self._client))(request.content)

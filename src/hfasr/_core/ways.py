@@ -95,7 +95,7 @@ class Ways:
             return through(socks_proxy(**settings))
         except (ImportError, RuntimeError) as error:
             raise APIConnectionError(
-                'a SOCKS proxy needs one more package: pip install "httpx[socks]"', permanent=True
+                'a SOCKS proxy needs one more package: pip install "httpcore[socks]"', permanent=True
             ) from error
 
 

@@ -18,6 +18,7 @@ __all__ = ["decode", "error_text", "json_of", "read_segments", "read_words", "re
 
 _MAX_JSON_VALUES = 500_000  # ten hours of words with their times; an empty list, of three bytes, takes up 64
 _PLAIN_ID = re.compile(r"[\w.:=;,+/-]{1,99}", re.ASCII)
+_MEDIA_TYPE = re.compile(r"[a-z]{1,12}/[\w.+-]{1,30}(?![^;\s])", re.ASCII | re.IGNORECASE)  # else it may be an echo
 _MAX_TEXT_CHARS = 1_000_000  # 18 hours at 150 words a minute; what reads texts for repetitions takes 13 s for as much
 _MAX_ERROR_CHARS = 1_000  # servers echo whole requests, and patterns are searched in this
 _MAX_DEPTH = 64  # documented answers have 5; what is nested deeper can be read, but not copied or pickled
@@ -136,8 +137,8 @@ def _instead(response: Response, body: Any) -> str:
         return f"no transcript, but JSON that is a {type(body).__name__}"
     if error_text(response) == "an HTML page":
         return "no transcript, but an HTML page"
-    kind = response.headers.get("content-type", "no content type")
-    return f"no transcript, but {len(response.content)} bytes ({kind[:60]})"
+    kind = _MEDIA_TYPE.match(response.headers.get("content-type", ""))
+    return f"no transcript, but {len(response.content)} bytes ({kind[0] if kind else 'no content type'})"
 
 
 def _too_much(response: Response, what: str) -> APIResponseError:

@@ -61,7 +61,7 @@ _PHRASES = tuple(
         (r"use extra_parameters= for parameters", "leave that out"),
         (r"expand \"~\" yourself, with pathlib\.Path\.expanduser", "write it without quotes, for the shell to expand"),
         (r"open it yourself and pass the file object", "name a file"),
-        (r"pass hfasr\.Audio\(.*\)", "convert it to WAV first"),
+        (r"pass hfasr\.Audio\((?:[^()]|\([^()]*\))*\)", "convert it to WAV first"),
         (r"python -m sounddevice lists the devices", "hfasr listen --list-devices shows them"),
         (r"save the audio and pass its path", "save it in a file and name that"),
         (r"save it and pass its path, which is read in blocks", "save it in a file and name that"),

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from hfasr._client_base import BaseClient
 from hfasr._core.cancel import CANCEL
 from hfasr._core.clock import SystemClock
+from hfasr._core.config import is_server
 from hfasr.errors import AudioURLError, HfasrError
 
 from ._exchanges import answer, failure, is_timeout, replayed
@@ -125,10 +126,14 @@ class Attached:
         self._clock = clock
         self._undo = ExitStack()
         self._lock = threading.Lock()
+        self._left = False
 
     def add(self, client: BaseClient) -> None:
         """Put *client* on the tape, with all clients that share its connections."""
         with self._lock:
+            if self._left:
+                return  # since this client's thread was told of us
+            self._tape.learn_of_servers(_addresses(client))
             io, shared = client._io, client._shared  # noqa: SLF001  # the one door for tapes
             taped = _AsyncTaped if hasattr(io.http, "aclose") else _BlockingTaped
             if isinstance(io.http, taped) and io.http.tape is self._tape:
@@ -154,6 +159,7 @@ class Attached:
     def leave(self) -> None:
         """Leave all clients as they were."""
         with self._lock:
+            self._left = True
             self._undo.close()
 
 
@@ -191,6 +197,15 @@ def tell_no_more(tell: Callable[[BaseClient], None]) -> None:
         _told.remove(tell)
         if not _told:
             BaseClient.__init__ = _init  # type: ignore[method-assign]
+
+
+def _addresses(client: BaseClient) -> Iterator[str]:
+    """Yield the servers that *client* may ask."""
+    config = client._config  # noqa: SLF001  # the one door for tapes
+    yield str(config.router_url)
+    if config.base_url is not None:
+        yield config.base_url
+    yield from (spec for spec in config.fallbacks if isinstance(spec, str) and is_server(spec))
 
 
 def _of_users_client(http: Any) -> Iterator[str]:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Take", "Track", "read", "write"]
+__all__ = ["Take", "Track", "check_writable", "read", "write"]
 
 _VERSION = 1
+_HEAD_BYTES = 64
 _SURROGATES = re.compile("[\ud800-\udfff]")  # half a character, which UTF-8 cannot carry
 
 Take = list[dict[str, Any]]
@@ -39,19 +40,19 @@ def read(path: Path) -> list[Track]:
         ValueError: It is not a cassette.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
     except FileNotFoundError:
         return []
     reason = "it is damaged"
     try:
-        whole = json.loads(text)
+        whole = json.loads(data.decode())
         version = whole["hfasr_cassette"]
         if version == _VERSION:
             return [_track(dict(entry)) for entry in whole["recordings"]]
         reason = f"it is of version {version!r:.20}, and this hfasr reads {_VERSION}"
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
-    raise ValueError(f"{path.name} is no cassette that can be read: {reason}; delete it and record again")
+    raise ValueError(f"{path.name} is no cassette that can be read: {reason}; record it again, or name another file")
 
 
 def _track(entry: dict[str, Any]) -> Track:
@@ -63,6 +64,29 @@ def _track(entry: dict[str, Any]) -> Track:
 
 def _is_answer(kept: Any) -> bool:
     return isinstance(kept, dict) and (isinstance(kept.get("status"), int) or isinstance(kept.get("error"), str))
+
+
+def check_writable(path: Path) -> None:
+    """
+    See whether `write` could, and may, write to *path*: what was recorded before that shows is lost.
+
+    Raises:
+        OSError: It could not.
+        ValueError: There is a file of another kind.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file in it for the recording")
+    if path.exists():
+        with path.open("rb") as file:
+            if file.read(_HEAD_BYTES).strip()[:1] not in (b"", b"{"):
+                raise ValueError(f"{path} is there, and no cassette; name another file for the recording")
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file, so {path} cannot be recorded; name another path")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"nothing can be written to {folder}, so {path} cannot be recorded; name another path")
 
 
 def write(path: Path, tracks: list[Track]) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from hfasr._hosted.servers import origin
 from hfasr._hosted.waits import asked_wait
-from hfasr.errors import APIConnectionError, APIResponseError, APITimeoutError
+from hfasr.errors import APIConnectionError, APIResponseError, APITimeoutError, without_audio
 from hfasr.wire import Response
+
+from ._secrets import HIDDEN
 
 if TYPE_CHECKING:
     from hfasr.errors import HfasrError
@@ -29,6 +32,9 @@ _KEPT = (
     "ratelimit-remaining",
     "x-ratelimit-remaining",
 )
+_ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{200,}")  # base64 or hex: no word of any language is so long
+_N_LETTERS = 16  # hex has so many
+_N_SAMPLES = 20  # or bytes, as numbers
 _ELSEWHERE = "https://another-server.invalid/"
 _TIME_OF_DAY = 10**8  # seconds since 1970, and no wait: `hfasr._hosted.waits`
 _FAILURES = {kind.__name__: kind for kind in (APIConnectionError, APITimeoutError, APIResponseError)}
@@ -50,12 +56,14 @@ def answer(response: Response, *, url: str, wall: float, secrets: Secrets) -> di
     """
     kept: dict[str, Any] = {"status": response.status_code}
     headers = {name: response.headers[name] for name in _KEPT if name in response.headers}
+    failed = response.status_code >= 400
+    headers = _without_audio(headers, failed=failed)
     headers.update(_times(response.headers, wall))
     if "location" in response.headers:
         headers["location"] = _place(url, response.headers["location"])
     if headers:
         kept["headers"] = headers
-    kept.update(_body(response.content, secrets))
+    kept.update(_body(response.content, secrets, failed=failed))
     return kept
 
 
@@ -123,15 +131,43 @@ def _place(url: str, location: str) -> str:
     return urlsplit(target).path or "/" if same else _ELSEWHERE
 
 
-def _body(content: bytes, secrets: Secrets) -> dict[str, Any]:
+def _body(content: bytes, secrets: Secrets, *, failed: bool) -> dict[str, Any]:
     if not content:
         return {}
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        return {"base64": base64.b64encode(secrets.hide_bytes(content)).decode()}
+        hidden = _without_audio(content.decode("latin-1"), failed=failed)
+        return {"base64": base64.b64encode(secrets.hide_bytes(hidden.encode("latin-1"))).decode()}
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return {"text": text}
-    return {"json": value} if isinstance(value, dict | list) else {"text": text}
+        value = text
+    if not isinstance(value, dict | list):
+        return {"text": _without_audio(text, failed=failed)}
+    return {"json": _without_audio(value, failed=failed)}
+
+
+def _without_audio(value: Any, *, failed: bool) -> Any:
+    """
+    Return *value*, as of JSON, without the audio that a server echoes.
+
+    Args:
+        value: Anything that JSON carries.
+
+        failed: Whether it tells of a failure. Else it holds what was said, which is never taken for audio.
+    """
+    if isinstance(value, str):
+        return without_audio(value, HIDDEN) if failed else _ENCODED.sub(_hide_if_mixed, value)
+    if isinstance(value, dict):
+        return {_without_audio(k, failed=failed): _without_audio(v, failed=failed) for k, v in value.items()}
+    if isinstance(value, list):
+        if failed and len(value) >= _N_SAMPLES and all(isinstance(item, int | float) for item in value):
+            return HIDDEN
+        return [_without_audio(item, failed=failed) for item in value]
+    return value
+
+
+def _hide_if_mixed(run: re.Match[str]) -> str:
+    """Leave a word alone that a model repeats: it has few letters."""
+    return HIDDEN if len(set(run[0])) >= _N_LETTERS else run[0]

@@ -34,19 +34,19 @@ class Secrets:
     """Credentials that were seen, and how to leave them out. Safe from many threads."""
 
     def __init__(self) -> None:
-        self._known: dict[str, None] = {}
-        self._pattern: re.Pattern[str] | None = None
+        self._known: set[str] = set()
+        self._by_start: dict[str, list[str]] = {}
         self._lock = threading.Lock()
 
     def add(self, texts: Iterable[str]) -> None:
         """Remember *texts*; of fewer than 4 characters each is no secret."""
         with self._lock:
-            known = len(self._known)
-            self._known.update(dict.fromkeys(text for text in texts if len(text) >= _LEAST_CHARS))
-            if len(self._known) > known:
-                spellings = {spelling for text in self._known for spelling in _spellings(text)}
-                longest_first = sorted(spellings, key=lambda spelling: (-len(spelling), spelling))
-                self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+            new = {text for text in texts if len(text) >= _LEAST_CHARS} - self._known
+            self._known |= new
+            for spelling in {spelling for text in new for spelling in _spellings(text)}:
+                start = spelling[:_LEAST_CHARS]
+                same = {*self._by_start.get(start, ()), spelling}
+                self._by_start[start] = sorted(same, key=len, reverse=True)  # a new list: others may go through the old
 
     def hide(self, value: Any, *, by_name: bool = False) -> Any:
         """
@@ -72,10 +72,21 @@ class Secrets:
         return value
 
     def _hide_text(self, text: str) -> str:
-        pattern = self._pattern
-        if pattern is not None:
-            text = pattern.sub(HIDDEN, text)
-        return _LOOKS.sub(HIDDEN, text)
+        return _LOOKS.sub(HIDDEN, self._hide_known(text) if self._by_start else text)
+
+    def _hide_known(self, text: str) -> str:
+        """Look the start of each up, since a server may set a new cookie with each of thousands of answers."""
+        pieces = []
+        done = at = 0
+        while at <= len(text) - _LEAST_CHARS:
+            for spelling in self._by_start.get(text[at : at + _LEAST_CHARS], ()):
+                if text.startswith(spelling, at):
+                    pieces += [text[done:at], HIDDEN]
+                    done = at = at + len(spelling)
+                    break
+            else:
+                at += 1
+        return "".join([*pieces, text[done:]])
 
     def hide_bytes(self, data: bytes) -> bytes:
         """Return *data*, which is no text, without any of them."""

@@ -28,7 +28,7 @@ Mode: TypeAlias = Literal["none", "new", "all"]
 
 _SAME_S = 0.05  # two machines may cut long audio a few samples apart
 _SHOWN = ("language", "model", "return_timestamps", "task")  # options whose values are no content
-_ENDPOINTS = ".endpoints.huggingface.cloud"  # each of whose hosts is one account's
+_ROUTER = "router.huggingface.co"  # everybody's
 
 
 class NotRecordedError(LookupError):
@@ -84,7 +84,17 @@ class Tape:
         self._running: WeakKeyDictionary[About, _Running] = WeakKeyDictionary()
         self._taking: WeakKeyDictionary[About, Take] = WeakKeyDictionary()
         self._servers: dict[object, str] = {}
+        self._bases: dict[object, set[str]] = {}
+        self._addresses = Secrets()
         self._lock = threading.Lock()
+
+    def learn_of_servers(self, urls: Iterable[str]) -> None:
+        """Remember the addresses that requests begin with: those may name an account, and be others tomorrow."""
+        for url in urls:
+            path = urlsplit(url).path.rstrip("/")
+            with self._lock:
+                self._bases.setdefault(origin(url), set()).add(path)
+            self._addresses.add([path])
 
     def find(self, request: Request) -> dict[str, Any] | Blank:
         """
@@ -94,7 +104,10 @@ class Tape:
             NotRecordedError: There is none, and nothing is recorded.
         """
         about = request.about if isinstance(request.about, About) else None
-        asked = _asked(request, about, self.secrets)  # may hash a file
+        if about is None:
+            asked = {"request": self.secrets.hide(f"{request.method} {self._path(request.url)}")}
+        else:
+            asked = _asked(about, self.secrets)  # may hash a file
         with self._lock:
             key = {**asked, "server": self._server(request, about)}
             if self._mode == "all" or (about is not None and about in self._taking):
@@ -137,7 +150,7 @@ class Tape:
             new = [
                 Track(
                     {**track.key, **self.secrets.hide(_words(track.key))},
-                    _without_echoes(self.secrets.hide(track.takes)),
+                    _without_echoes(self._addresses.hide(self.secrets.hide(track.takes))),
                 )
                 for track in itertools.chain(*self._new.values())
             ]
@@ -147,8 +160,15 @@ class Tape:
     def _blank(self, request: Request, key: Mapping[str, Any], about: About | None) -> Blank:
         self.secrets.add(credentials(request.headers))
         host = urlsplit(request.url).hostname or ""
-        self.secrets.add([host] if host.endswith(_ENDPOINTS) else [])
+        if host != _ROUTER and not host.isalpha():  # of one word it may be a word that was said
+            self._addresses.add([host])
         return Blank(key, about)
+
+    def _path(self, url: str) -> str:
+        """Return what *url* has after the address of its server."""
+        path = urlsplit(url).path
+        bases = [base for base in self._bases.get(origin(url), ()) if f"{path}/".startswith(f"{base}/")]
+        return path.removeprefix(max(bases, key=len, default="")) or "/"
 
     def _server(self, request: Request, about: About | None) -> str:
         """Name the server: its address may be another one tomorrow, and says who pays."""
@@ -175,10 +195,8 @@ class Tape:
         return error
 
 
-def _asked(request: Request, about: About | None, secrets: Secrets) -> dict[str, Any]:
-    """Return what *request* asks, as JSON, but whom."""
-    if about is None:
-        return {"request": secrets.hide(f"{request.method} {urlsplit(request.url).path}")}
+def _asked(about: About, secrets: Secrets) -> dict[str, Any]:
+    """Return what is asked, as JSON, but not whom."""
     stretch, ask = about.stretch, about.ask
     part = about if stretch is None else stretch
     audio: dict[str, Any] = {"sha256": part.source.sha256()}

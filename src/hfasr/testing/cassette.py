@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from ._attaching import Attached, tell_no_more, tell_of_new_clients
-from ._cassette_file import read, write
+from ._cassette_file import check_writable, read, write
 from ._tape import Mode, NotRecordedError, Tape
 from .clock import FakeClock
 
@@ -49,6 +49,7 @@ class Cassette:
         """What is recorded."""
         self.clock = FakeClock()
         """What clients wait on in a replay: no pause takes time, and each is written down in its ``sleeps``."""
+        self._replaces = mode == "all"
         self._hidden: list[str] = []
         self._tape: Tape | None = None
         self._attached: Attached | None = None
@@ -96,9 +97,17 @@ class Cassette:
             raise self._tape.missed
 
     def open(self) -> Self:
-        """Begin. Entering the block does so."""
+        """
+        Begin. Entering the block does so.
+
+        Raises:
+            OSError: The file cannot be read, or what is recorded could not be written.
+            ValueError: There is a file that is no cassette.
+        """
         if self._attached is not None:
             raise RuntimeError("this cassette is open already; make another one")
+        if self.mode != "none":
+            check_writable(self.path)
         recorded = [] if self.mode == "all" else read(self.path)
         self._tape = Tape(recorded, mode=self.mode, name=self.path.name)
         self._tape.secrets.add(self._hidden)
@@ -120,7 +129,7 @@ class Cassette:
         tell_no_more(attached.add)
         attached.leave()
         if tape.n_recorded:
-            write(self.path, tape.tracks([] if self.mode == "all" else read(self.path)))
+            write(self.path, tape.tracks([] if self._replaces else read(self.path)))
 
     def __enter__(self) -> Self:
         return self.open()
@@ -185,7 +194,7 @@ def replay(path: str | PathLike[str]) -> Cassette:
         See `record`.
 
     Raises:
-        ValueError: At the start of the block: it is no such file.
+        ValueError: At the start of the block: it is no cassette. One that is not there holds nothing.
 
     .. versionadded:: 0.1.0
     """

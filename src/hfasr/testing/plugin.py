@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _MODES = ("none", "new", "all")
 _FIXTURE = "hfasr_cassette"
+_REPLACED = pytest.StashKey[set["Path"]]()
 _MAX_NAME_CHARS = 100  # some file systems end at 143
 
 
@@ -104,11 +105,16 @@ def hfasr_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
 
     mode: Any = request.config.getoption("--hfasr-record")
     cassette = Cassette(_path_for(request.node), mode=mode)
+    replaced = request.config.stash.setdefault(_REPLACED, set())
+    if cassette.path in replaced:  # by a test that shares the file
+        cassette._replaces = False  # noqa: SLF001
     cassette.open()
     try:
         yield cassette
     finally:
         cassette.close()
+        if cassette.n_recorded:
+            replaced.add(cassette.path)
 
 
 def _path_for(test: pytest.Item) -> Path:
