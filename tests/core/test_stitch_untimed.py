@@ -101,6 +101,9 @@ def test_one_word_in_five_seconds(begins: float) -> None:
         ("boat red green", "leaf red apple"),
         ("the red boat green", "the red leaf apple"),
         ("red boat", "leaf red boat"),
+        ("a red sun boat", "red boat leaf"),
+        ("a red boat", "red sun boat leaf"),
+        ("a red sun boat", "red moon boat leaf"),
     ],
 )
 def test_a_word_that_comes_again_cuts_nothing(first: str, second: str) -> None:
@@ -116,6 +119,33 @@ def test_what_few_words_have_in_common_is_no_wonder() -> None:
     assert joined("red boat", "green river", overlap=3.0).warnings == (
         f"words may be repeated where chunks meet, at 8.5 s: {DIFFERENT}",
     )
+
+
+@pytest.mark.parametrize("n_words", [10, 40])
+def test_one_word_in_common_of_many(n_words: int) -> None:
+    """Where the overlap should have twenty words, one is too few to cut any; of five it is enough."""
+    first = " ".join(["and", *(f"{a}o" for a in "bcdfghjklmnpqrstvwxz" * 2)][: n_words - 1])
+    second = " ".join([f"{a}ee" for a in "bcdfghjklmnpqrstvwxz" * 2][: n_words - 1])
+    stitcher = joined(f"{first} sun", f"sun {second}", overlap=5.0)
+    if n_words == 10:
+        assert stitcher.text == f"{first} sun {second}"
+    else:
+        assert stitcher.text == f"{first} sun sun {second}"
+        assert stitcher.warnings == (f"words may be repeated where chunks meet, at 7.5 s: {DIFFERENT}",)
+
+
+def test_chunks_of_a_second() -> None:
+    """However short chunks are, no time is made up for the words of their text."""
+    stitcher = joined("red", "boat", overlap=0.33, length=1.0)
+    assert stitcher.text == "red boat"
+    assert stitcher.warnings == ()
+
+
+def test_three_chunks_have_heard_the_same() -> None:
+    """What is left of a chunk after a seam has no times either, and is compared with the next but one."""
+    stitcher = joined("red boat sun", "red boat sun", "red boat sun leaf", overlap=4.0, length=6.0)
+    assert stitcher.text == "red boat sun leaf"
+    assert stitcher.warnings == ()
 
 
 @pytest.mark.parametrize(

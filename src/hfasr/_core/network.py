@@ -149,7 +149,8 @@ class _Twin:
     """A stream's socket once more: a handshake takes the first one's number away, and it could be cut no more."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._socket: socket.socket = stream.get_extra_info("socket").dup()
+        ours = stream.get_extra_info("socket")
+        self._socket = socket.fromfd(ours.fileno(), ours.family, ours.type)  # those of TLS, to a proxy, have no dup()
 
     def get_extra_info(self, info: str) -> Any:
         return self._socket if info == "socket" else None

@@ -21,6 +21,7 @@ Where a side has a word among them that the other lacks: were they said twice, t
 more must agree than without it.
 """
 
+MIN_LIKE = 0.5  # what is less like another word is a different one
 MIN_SHARE = 0.1  # of the words that the overlap should have
 MIN_EXPECTED = 0.5  # words: with fewer it is no wonder that the overlap has none
 
@@ -83,12 +84,12 @@ def _expected(tokens: Sequence[Token], overlap_s: float) -> float:
 
 
 def _is_odd(pairs: Sequence[Pair], tail: Sequence[Token], head: Sequence[Token]) -> bool:
-    """Whether a word of the common stretch is on one side alone, or has nothing in common with the other's."""
+    """Whether a word of the common stretch is on one side alone, or is not like the other's."""
     first, last = pairs[0], pairs[-1]
     n_pairs = len(pairs)
     inside = n_pairs < last.first - first.first + 1 or n_pairs < last.second - first.second + 1
     at_edges = (tail and last.first < len(tail) - 1) or (head and first.second > 0)
-    return bool(inside or at_edges or any(pair.alike == 0 for pair in pairs))
+    return bool(inside or at_edges or any(pair.alike < MIN_LIKE for pair in pairs))
 
 
 def _end_and_beginning(tail: Sequence[Token], head: Sequence[Token]) -> list[Pair]:
