@@ -139,7 +139,7 @@ def test_silent_stream(make: Make, server: Server, wav: bytes) -> None:
 def test_endless_stream(make: Make, server: Server, wav: bytes) -> None:
     """A reply without end is left at the cap."""
     asr = make(base_url=f"{server.url}/endless", retry=ONCE)
-    with pytest.raises(APIResponseError, match="larger than 16 MiB"):
+    with pytest.raises(APIResponseError, match="larger than 8 MiB"):
         asr.transcribe(wav, deadline=60)
 
 

@@ -32,7 +32,7 @@ def test_gzip_bomb(session: Make, asr_server: FakeASRServer, wav: bytes) -> None
     asr = session(router_url=asr_server.router_url, retry=ONCE)
     tracemalloc.start()
     try:
-        with pytest.raises(APIResponseError, match="larger than 16 MiB"):
+        with pytest.raises(APIResponseError, match="larger than 8 MiB"):
             asr.transcribe(wav)
         assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
     finally:

@@ -48,7 +48,7 @@ class Reach:
     private: bool = True
     """Whether private addresses are allowed."""
 
-    max_bytes: int = 16 * 1024**2
+    max_bytes: int = 8 * 1024**2
     """Largest reply; an hour of words with times is about 2 MB of JSON. It takes up to three times as much memory."""
 
     sink: Spool | None = None
