@@ -41,6 +41,7 @@ NO_CHANGE: dict[str, Any] = {
     "retry": RetryPolicy(max_attempts=2),
     "allow_private_urls": True,
     "allow_paths": False,
+    "on_attempt": print,
 }
 OPTIONS: dict[str, Any] = {
     "model": "openai/whisper-tiny",
@@ -76,7 +77,7 @@ def test_settings_that_count(name: str) -> None:
 
 @pytest.mark.parametrize("name", NO_CHANGE)
 def test_settings_that_do_not_count(name: str) -> None:
-    """Tokens, payers, times and permissions leave the fingerprint as it is."""
+    """Tokens, payers, times, permissions and who watches leave the fingerprint as it is."""
     assert fingerprint(changed(name, NO_CHANGE[name]), {}) == of()
 
 
