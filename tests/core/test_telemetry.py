@@ -292,8 +292,8 @@ def test_gap(session: Make, asr_server: FakeASRServer, spans: Spans) -> None:
     assert spans.one("transcribe").status.status_code is StatusCode.UNSET
 
 
-def chunked(session: Make, server: FakeASRServer) -> Session:
-    return session(router_url=server.router_url, chunking=Chunking(chunk_length_s=3, max_concurrency=2))
+def chunked(session: Make, server: FakeASRServer, *, at_once: int = 2) -> Session:
+    return session(router_url=server.router_url, chunking=Chunking(chunk_length_s=3, max_concurrency=at_once))
 
 
 def test_stream(session: Make, asr_server: FakeASRServer, spans: Spans) -> None:
@@ -323,7 +323,9 @@ def test_live_stream(session: Make, asr_server: FakeASRServer, spans: Spans) -> 
 def test_stream_that_is_left(session: Make, asr_server: FakeASRServer, spans: Spans) -> None:
     """A stream that is closed half-way ends its span, after those of what was cut off."""
     asr_server.script(replies.Normal(), *[replies.Hang(5)] * 5)
-    stream = chunked(session, asr_server).transcribe_stream(long_audio())
+    stream = chunked(session, asr_server, at_once=1).transcribe_stream(
+        long_audio()
+    )  # so the first chunk gets an answer
     next(stream)
     wait_for(lambda: len(asr_server.requests) >= 2)
     stream.close()

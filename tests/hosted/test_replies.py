@@ -141,3 +141,9 @@ def test_hostile_error_text_is_read_in_time(status: int) -> None:
         began = time.perf_counter()
         diagnose(Response(status, {}, body), SERVER, wall=0.0, duration=None)
         assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_empty_language_is_none(dialect: Dialect) -> None:
+    """A server that names no language has found none."""
+    assert parse(dialect, {"text": "a man said", "language": ""}).language is None

@@ -154,7 +154,7 @@ def test_reading_ends_within_a_long_silence(
         asr_server.script(replies.server_error(500))
         with pytest.raises(Exception, match="500"):
             asr.transcribe(audio)
-    assert nothing_is_left(asr_server, within_s=2.0)
+    assert nothing_is_left(asr_server, within_s=10.0)  # all of it would take over 20 s
 
 
 def test_remarks_on_any_number_of_gaps_take_little() -> None:

@@ -114,7 +114,9 @@ class HFDialect:
         else:
             segments = read_segments(body.get("chunks")) if form.timestamps else ()
         language = body.get("language")
-        return Transcript(text.strip(), segments, language if isinstance(language, str) else None, duration, raw=body)
+        return Transcript(
+            text.strip(), segments, language if isinstance(language, str) and language else None, duration, raw=body
+        )
 
     def ready_url(self, server: Server) -> str | None:
         return f"{server.url.rstrip('/').removesuffix('/predict')}/health" if server.endpoint else None
