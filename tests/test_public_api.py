@@ -319,7 +319,7 @@ def test_import_loads_nothing_heavy() -> None:
 
 
 IMPORTED = """
-    _client _client_base _core _core.bells _core.breaker _core.clock _core.config _core.gather _core.io _core.loops
+    _client _client_base _core _core.bells _core.breaker _core.clock _core.config _core.io _core.loops
     _core.shared _forks _hosted _hosted.dialect _hosted.servers _version _warm errors policies types
 """
 

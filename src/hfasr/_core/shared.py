@@ -10,12 +10,12 @@ from hfasr._forks import renew_in_child
 from hfasr.errors import AuthenticationError, BackendError
 
 from .breaker import Breaker
-from .gather import Gatherer
 
 if TYPE_CHECKING:
     from hfasr._hosted.dialect import Ask, Form, Server
     from hfasr.types import Backend
 
+    from .gather import Gatherer
     from .local import LocalAnswer
     from .routes import LocalRoute
 
@@ -41,7 +41,7 @@ class Shared:
         self.known_token: str | None = None
         self.breaker = Breaker()
         self.hook_failed = False  # on_attempt did, which is said once
-        self.gatherer: Gatherer[LocalAnswer] = Gatherer()
+        self._gatherer: Gatherer[LocalAnswer] | None = None
         self._forms: dict[tuple[str, str | None, str], Form] = {}
         self._longest: dict[tuple[str, str | None], tuple[float, float]] = {}  # seconds, and until when
         self._engines: dict[tuple[str | None, ...], Backend] = {}
@@ -53,7 +53,18 @@ class Shared:
         """Go on in a forked child; see `hfasr._forks`."""
         self._lock = threading.Lock()
         self.breaker.renew()
-        self.gatherer.renew()
+        if self._gatherer is not None:
+            self._gatherer.renew()
+
+    @property
+    def gatherer(self) -> Gatherer[LocalAnswer]:
+        """The lines before engines; made when the first engine runs, as most clients have none."""
+        from .gather import Gatherer
+
+        with self._lock:
+            if self._gatherer is None:
+                self._gatherer = Gatherer()
+            return self._gatherer
 
     def learned_form(self, server: Server, ask: Ask) -> Form | None:
         """Return the form in which *server* took the same ask before."""
