@@ -11,13 +11,11 @@ from __future__ import annotations
 import json
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 from hfasr.errors import APIResponseError, APIStatusError, HfasrError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from .translate import causes
 
 __all__ = ["Secrets"]
 
@@ -73,7 +71,7 @@ class Secrets:
         cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if isinstance(cause, HfasrError):
             self.out_of_error(cause)
-        elif cause is not None and any(self._tells(one) for one in _chain(cause)):
+        elif cause is not None and any(self._tells(one) for one in causes(cause)):
             error.__cause__ = error.__context__ = None
 
     def _tells(self, error: BaseException) -> bool:
@@ -125,11 +123,3 @@ def _forms(secret: str) -> set[str]:
         quote(secret, safe=""),
         quote_plus(secret),
     }
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__

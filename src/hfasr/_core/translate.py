@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from hfasr.errors import APIConnectionError, APITimeoutError, HfasrError
 
-__all__ = ["translate"]
+__all__ = ["causes", "translate"]
 
 _LIBRARIES = {"httpx", "httpx2", "httpcore", "httpcore2", "h11"}
 
@@ -18,7 +18,8 @@ def _names(error: BaseException) -> set[str]:
     return {cls.__name__ for cls in type(error).__mro__ if cls.__module__.partition(".")[0] in _LIBRARIES}
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Give *error* and what led to it, the last first."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -37,7 +38,7 @@ def translate(error: BaseException, url: str) -> HfasrError:
     if isinstance(error, HfasrError):
         return error
     typed = _typed(error, urlsplit(url).netloc.rpartition("@")[2] or "the server")
-    typed.__cause__ = None if any(map(_is_telling, _chain(error))) else error
+    typed.__cause__ = None if any(map(_is_telling, causes(error))) else error
     return typed
 
 
@@ -55,7 +56,7 @@ def _typed(error: BaseException, host: str) -> HfasrError:
         return APITimeoutError(f"{host} could not be reached in time; check the address, or raise timeout=")
     if "TimeoutException" in names or isinstance(error, TimeoutError):
         return APITimeoutError(f"{host} did not answer in time; raise timeout= or shorten the audio", maybe_billed=True)
-    for link in _chain(error):
+    for link in causes(error):
         if isinstance(link, ssl.SSLCertVerificationError):
             reason = link.verify_message or "it cannot be verified"
             return APIConnectionError(
@@ -74,7 +75,7 @@ def _typed(error: BaseException, host: str) -> HfasrError:
             )
     if "ProxyError" in names:
         return _of_proxy(str(error), host)
-    by_peer = any(type(link).__module__.partition(".")[0] == "h2" for link in _chain(error))  # HTTP/2's one for both
+    by_peer = any(type(link).__module__.partition(".")[0] == "h2" for link in causes(error))  # HTTP/2's one for both
     if (names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"} and not by_peer) or isinstance(
         error, ValueError
     ):
@@ -83,7 +84,7 @@ def _typed(error: BaseException, host: str) -> HfasrError:
             permanent=True,
         )
     if names or isinstance(error, OSError):
-        system = next((link.strerror for link in _chain(error) if isinstance(link, OSError) and link.strerror), None)
+        system = next((link.strerror for link in causes(error) if isinstance(link, OSError) and link.strerror), None)
         detail = system or _unquoted(str(error)) or "no reason given"
         return APIConnectionError(
             f"the connection to {host} failed: {detail} ({type(error).__name__}); check the address, "
