@@ -51,6 +51,18 @@ def fresh_gates() -> None:
     gates.reset()
 
 
+@pytest.fixture
+def hub_client_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the Hub's global HTTP client, so that no socket outlives a test; use no proxy and no login."""
+    import huggingface_hub
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
+    huggingface_hub.close_session()
+    yield
+    huggingface_hub.close_session()
+
+
 @pytest.fixture(params=COLOURS)
 def colour(request: pytest.FixtureRequest) -> str:
     """Run the test on the sync client, and on the async one under asyncio and trio."""

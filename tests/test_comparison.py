@@ -12,7 +12,7 @@ import re
 import socket
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,10 @@ from tests.peers import KEY, PEERS, Peer, peer
 if TYPE_CHECKING:
     from hfasr.testing.replies import Action
 
-pytestmark = pytest.mark.filterwarnings("ignore:websockets:DeprecationWarning")  # Deepgram's use of that package
+pytestmark = [
+    pytest.mark.usefixtures("hub_client_alone"),
+    pytest.mark.filterwarnings("ignore:websockets:DeprecationWarning"),  # Deepgram's use of that package
+]
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "comparison.md").read_text(encoding="utf-8")
@@ -66,16 +69,6 @@ def _as_read(request: pytest.FixtureRequest) -> None:
         installed = importlib.metadata.version(name) if importlib.util.find_spec(MODULES.get(name, name)) else "none"
         if not f"{installed}.".startswith(f"{versions()[name]}."):
             pytest.skip(f"the page speaks of {name} {versions()[name]}, and {installed} is installed")
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Use no proxy and no login, and leave no connection of the Hub's client."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
-    huggingface_hub.close_session()
-    yield
-    huggingface_hub.close_session()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import huggingface_hub
 import pytest
 from huggingface_hub import AsyncInferenceClient, InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
@@ -14,20 +13,11 @@ from huggingface_hub.inference._providers import PROVIDERS
 from hfasr.testing import FakeASRServer, replies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from .conftest import Encode
 
-
-@pytest.fixture(autouse=True)
-def _hub_client_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Close the Hub's global HTTP client, so that no socket outlives a test; use no proxy and no login."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
-    huggingface_hub.close_session()
-    yield
-    huggingface_hub.close_session()
+pytestmark = pytest.mark.usefixtures("hub_client_alone")
 
 
 @pytest.fixture
