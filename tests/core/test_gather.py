@@ -112,7 +112,7 @@ def has_in_line(who: ASRClient | AsyncASRClient | Gatherer[Any], n: int) -> Call
 
 
 async def until(true: Callable[[], bool]) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         while not true():  # noqa: ASYNC110  # what is waited for sets no event
             await anyio.sleep(0.005)
 

@@ -123,7 +123,7 @@ def test_many_threads(asr_server: FakeASRServer, wav: bytes) -> None:
     assert texts == ["red boat green"] * 16
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 3.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait until *condition* holds."""
     until = time.monotonic() + seconds
     while not condition():
