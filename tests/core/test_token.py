@@ -20,6 +20,10 @@ from tests.colours import Session
 
 Make = Callable[..., Session]
 TOKEN = "hf_abcdefghijklmnopqrstuvwxyz"
+ELSEWHERE = (
+    "{route} answered {status} and points to {where}, where neither audio nor token is sent; "
+    "set base_url= (or router_url=) to the right address"
+)
 
 
 @pytest.mark.parametrize(
@@ -84,11 +88,35 @@ def test_redirect_to_another_server(session: Make, wav: bytes, status: int) -> N
     """Neither token nor audio follows a redirect to another server, not even on the same machine."""
     with FakeASRServer() as other, FakeASRServer() as server:
         server.script(Reply(status, headers={"location": other.url}))
-        with pytest.raises(APIStatusError, match="another server") as caught:
+        with pytest.raises(APIStatusError) as caught:
             session(router_url=server.router_url, token=TOKEN).transcribe(wav)
+        assert str(caught.value) == ELSEWHERE.format(route="hf-inference", status=status, where="another server")
         assert caught.value.status_code == status
         assert other.connections.accepted == 0
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "where"),
+    [
+        (302, "/page", "a page"),
+        (307, "", "a page"),
+        (308, None, "a page"),
+        (307, "http://[", "another server"),
+        (307, "http://other.example/", "another server"),
+    ],
+)
+def test_redirect_that_leads_nowhere(
+    session: Make, asr_server: FakeASRServer, wav: bytes, status: int, location: str | None, where: str
+) -> None:
+    """A redirect to a page, to nothing, or to what is no address is an error that says what to do."""
+    headers = {"x-request-id": "r-17"} if location is None else {"location": location, "x-request-id": "r-17"}
+    asr_server.script(Reply(status, headers=headers))
+    with pytest.raises(APIStatusError) as caught:
+        session(base_url=asr_server.url, dialect="hf", token=TOKEN).transcribe(wav)
+    assert str(caught.value) == ELSEWHERE.format(route=asr_server.url, status=status, where=where)
+    assert (caught.value.status_code, caught.value.request_id) == (status, "r-17")
+    assert len(asr_server.requests) == 1
 
 
 def test_redirect_of_the_same_server(session: Make, asr_server: FakeASRServer, wav: bytes) -> None:
