@@ -269,9 +269,12 @@ def live(server: FakeASRServer, folder: Path, wav: bytes) -> Scenario:
 Make = Callable[[FakeASRServer, Path, bytes], Scenario]
 
 CALLS: tuple[Make, ...] = (
-    hosted, warm, with_a_deadline, from_samples, retried, loading, probed, until_ready, local, local_in_time,
+    hosted, warm, with_a_deadline, from_samples, probed, local, local_in_time,
 )  # fmt: skip
-MANY: tuple[Make, ...] = (at_the_gate, fetched, chunks_of_bytes, long, by_channel, batch, batch_in_a_block, stream, live)  # fmt: skip
+LONG: tuple[Make, ...] = (
+    retried, loading, until_ready,
+    at_the_gate, fetched, chunks_of_bytes, long, by_channel, batch, batch_in_a_block, stream, live,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -285,11 +288,11 @@ def test_cancelled_after_any_step(way: str, make: Make, asr_server: FakeASRServe
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("make", MANY, ids=lambda make: make.__name__)
-def test_many_cancelled_after_any_step(
+@pytest.mark.parametrize("make", LONG, ids=lambda make: make.__name__)
+def test_long_ones_cancelled_after_any_step(
     way: str, make: Make, asr_server: FakeASRServer, folder: Path, wav: bytes
 ) -> None:
-    """Whichever step of its tasks they are cancelled after, they leave nothing, and the next call goes well."""
+    """Calls of many steps, and of many tasks, leave nothing either, and the next call goes well."""
     n_cancelled, n_too_late = cancel_at_each_step(way, make(asr_server, folder, wav), asr_server, folder)
     assert n_cancelled >= 3
     assert n_too_late <= MOST_TOO_LATE
@@ -346,7 +349,14 @@ def interrupted_calls(server: FakeASRServer, wav: bytes) -> dict[str, tuple[dict
 
 
 @pytest.mark.parametrize(
-    "kind", ["hosted", "with a deadline", "retried", "probed", pytest.param("fetched", marks=pytest.mark.slow)]
+    "kind",
+    [
+        "hosted",
+        "with a deadline",
+        pytest.param("retried", marks=pytest.mark.slow),
+        "probed",
+        pytest.param("fetched", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("is_warm", [False, True], ids=["cold", "warm"])
 def test_ctrl_c_at_any_operation(

@@ -46,11 +46,16 @@ def clips(wav: bytes) -> dict[str, Any]:
 
 # Neither httpx nor httpx2 closes the socket of a handshake that is cancelled; the garbage collector does.
 _LEAKY = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-CASES = [
-    pytest.param(name, library, marks=[_LEAKY] if name == "no handshake" and library != "own" else [])
-    for name in FAULTS
-    for library in LIBRARIES
-]
+
+
+def _marks(name: str, library: str) -> list[pytest.MarkDecorator]:
+    """Leave a caller's own client, which takes minutes for all of them, to the slow tests."""
+    if library == "own":
+        return []
+    return [pytest.mark.slow, _LEAKY] if name == "no handshake" else [pytest.mark.slow]
+
+
+CASES = [pytest.param(name, library, marks=_marks(name, library)) for name in FAULTS for library in LIBRARIES]
 
 
 @pytest.mark.parametrize(("name", "library"), CASES)

@@ -7,7 +7,7 @@ import io
 import pickle
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING
 
 import anyio
@@ -62,6 +62,16 @@ def test_an_engine_that_takes_nothing(session: Make, longest_s: float) -> None:
         session(backend=FakeBackend(max_duration_s=longest_s)).transcribe(AUDIO)
 
 
+@pytest.fixture
+def nothing_older() -> Iterator[None]:
+    """Leave what there was before the test out of the collector's sight: looking through it takes seconds."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("nothing_older")
 def test_an_error_that_was_overcome_holds_no_audio(session: Make) -> None:
     """Where every chunk fails once, no more of them are in memory than where none does."""
     alive: list[int] = []
@@ -79,9 +89,10 @@ def test_an_error_that_was_overcome_holds_no_audio(session: Make) -> None:
         transcript = session(router_url=server.router_url, chunking=chunking, retry=retry).transcribe(AUDIO)
     assert transcript.provenance is not None
     assert transcript.provenance.chunks >= 9
-    assert max(alive) <= min(alive) + 2
+    assert 1 <= max(alive) <= min(alive) + 2
 
 
+@pytest.mark.usefixtures("nothing_older")
 def test_what_was_refused_whole_is_let_go(session: Make) -> None:
     """A body that was too large is not in memory while its chunks are transcribed."""
     alive: list[int] = []
@@ -98,7 +109,7 @@ def test_what_was_refused_whole_is_let_go(session: Make) -> None:
         transcript = asr.transcribe(file.getvalue())
         assert server.requests[0].status == 413
     assert bare(transcript.text) == SAID.words
-    assert max(alive) < len(file.getvalue()) / 4
+    assert 0 < max(alive) < len(file.getvalue()) / 4
 
 
 def test_a_refused_length_is_tried_again_later(session: Make) -> None:
