@@ -59,6 +59,7 @@ def perform(
     close: bool,
     with_body: bool,
     pause: Callable[[float | None], bool],
+    ending: Callable[[], object],
 ) -> bool:
     """
     Answer one request.
@@ -76,6 +77,8 @@ def perform(
 
         pause: Waits so many seconds (``None``: for ever); ``False`` if the server stops or the client leaves.
 
+        ending: Called before the client can see the end of the answer, from when it may ask again.
+
     Returns:
         Whether the connection can take another request.
     """
@@ -84,9 +87,11 @@ def perform(
             pause(seconds)
             return False
         case NotHTTP(data=data):
+            ending()
             sock.sendall(data)
             return False
         case Reset(when="accept" | "in_request" | "before_reply"):
+            ending()
             arm_reset(sock)
             return False
     assert reply is not None  # only the actions above come without one
@@ -96,9 +101,11 @@ def perform(
         case Reset(when=when):
             sock.sendall(head[: len(head) // 2] if when == "in_headers" else head + body[: len(body) // 2])
             pause(READ_BEFORE_RESET_S)
+            ending()
             arm_reset(sock)
             return False
         case Truncated(after_bytes=after_bytes):
+            ending()
             sock.sendall(head + body[:after_bytes])
             return False
         case Drip(interval=interval, n_bytes=n_bytes, headers=headers):
@@ -106,9 +113,12 @@ def perform(
                 sock.sendall(head)
             rest = head + body if headers else body
             for start in range(0, len(rest), n_bytes):
+                if start + n_bytes >= len(rest):
+                    ending()
                 sock.sendall(rest[start : start + n_bytes])
                 if not pause(interval):
                     return False
         case _:
+            ending()
             sock.sendall(head + body)
     return not close

@@ -22,7 +22,7 @@ from .replies import Action, Normal, Reply, Reset
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 __all__ = ["Connections", "FakeASRServer", "RecordedRequest"]
 
@@ -197,22 +197,30 @@ class FakeASRServer:
                 action = self._next_action(request)
                 if not (isinstance(action, Reset) and action.when in ("accept", "in_request")):
                     request.body = read_body(stream, sock, request.headers, self._max_body_bytes)
-                with self._counted(request):
-                    alive = self._answer(sock, request, action)
+                with self._counted(request) as ending:
+                    alive = self._answer(sock, request, action, ending)
                 if not alive:
                     return
 
     @contextlib.contextmanager
-    def _counted(self, request: RecordedRequest) -> Iterator[None]:
+    def _counted(self, request: RecordedRequest) -> Iterator[Callable[[], None]]:
+        """Count *request* as one that is being answered; give what ends that earlier than the context does."""
         with self._lock:
             self._requests.append(request)
             self._busy += 1
             self._peak = max(self._peak, self._busy)
-        try:
-            yield
-        finally:
+        is_counted = True
+
+        def end() -> None:
+            nonlocal is_counted
             with self._lock:
-                self._busy -= 1
+                self._busy -= is_counted
+                is_counted = False
+
+        try:
+            yield end
+        finally:
+            end()
 
     def _next_action(self, request: RecordedRequest) -> Action:
         anywhere = self._dialects.transcribes(request)
@@ -223,7 +231,9 @@ class FakeASRServer:
                     return action
         return Normal()
 
-    def _answer(self, sock: socket.socket, request: RecordedRequest, action: Action) -> bool:
+    def _answer(
+        self, sock: socket.socket, request: RecordedRequest, action: Action, ending: Callable[[], None]
+    ) -> bool:
         def pause(seconds: float | None) -> bool:
             return wait(sock, self._sockets.stopping, seconds)
 
@@ -236,7 +246,8 @@ class FakeASRServer:
             reply = self._dialects.with_request_id(request, reply)
             request.status = reply.status
             close = close or reply.headers.get("connection") == "close"
-        return perform(sock, action, reply, close=close, with_body=request.method != "HEAD", pause=pause)
+        has_body = request.method != "HEAD"
+        return perform(sock, action, reply, close=close, with_body=has_body, pause=pause, ending=ending)
 
     def _reply(self, request: RecordedRequest, action: Action) -> Reply:
         if isinstance(action, Reply):
