@@ -5,10 +5,10 @@ mutmut changes one thing at a time in `_core` and `_hosted` (`[tool.mutmut]`). A
 
 - a change that mypy refuses is not run, and not counted: it can never be committed;
 - `--sample 1000` tries that many, drawn at random, and gives the share's 95 % interval;
-- a change is tried with the tests that reach the fewest other functions, `SECONDS` of them; what survives is tried
-  again with more of them. More tests can only kill more, so the share is a lower bound.
+- a change is tried with the tests that reach the fewest other functions, `--seconds` of them. More tests can only kill
+  more, so the share is a lower bound; what survived is tried again when the command is run again.
 
-Results are kept in `mutants/`, and a run goes on from them.
+Results are kept in `mutants/`, from which a run goes on: delete it when code or tests have changed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from typing import Any
 MUTANTS = Path("mutants")
 STATS = MUTANTS / "mutmut-stats.json"
 ALL_TESTS = MUTANTS / "tests_by_function.json"
-SECONDS = (3.0, 20.0)  # of tests for one change, at first and when it survived
 KILLED = {1, 3, 24, -24, 36, 152, 255}  # mutmut's exit codes: a test failed, or never ended
 NOISE = {"unused-ignore", "ignore-without-code", "no-redef"}  # what mypy says of how mutmut writes its changes
 SMALL = "hfasr._core.bells.xǁThreadBellǁ__init____mutmut_1"
@@ -132,7 +131,8 @@ def main() -> int:
     parser.add_argument("patterns", nargs="*", help="what the changes' names begin with; all otherwise")
     parser.add_argument("--sample", type=int, help="how many to try, drawn at random")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", default="2")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of tests for each change")
+    parser.add_argument("--jobs", default="2", help="how many at once")
     args = parser.parse_args()
     # One test that fails, for which a busy machine is enough, would end the search for what reaches what.
     if not STATS.exists() and command("mutmut", "run", SMALL, pytest="--reruns 2").returncode:
@@ -143,11 +143,10 @@ def main() -> int:
     names = sorted(n for n in typed if not args.patterns or n.startswith(tuple(args.patterns)))
     if args.sample is not None:
         names = sorted(random.Random(args.seed).sample(names, min(args.sample, len(names))))
-    for seconds in SECONDS:
-        todo = [name for name in names if exit_codes()[name] not in KILLED]
-        choose_tests(seconds)
-        if todo and command("mutmut", "run", "--max-children", args.jobs, *todo).returncode:
-            return 1
+    choose_tests(args.seconds)
+    todo = [name for name in names if known[name] not in KILLED]
+    if todo and command("mutmut", "run", "--max-children", args.jobs, *todo).returncode:
+        return 1
     show(exit_codes(), names)
     return 0
 
