@@ -12,7 +12,7 @@ from hfasr.audio.live_phrases import Phrases
 from hfasr.audio.pieces import Cutting
 from tests.audio.live_kit import noise, talk
 
-MAX_CPU_S = 0.002  # for a second of audio
+MAX_CPU_S = 0.005  # for a second of audio; under 2 ms on an idle machine
 LONGEST_S = 30.0
 MOST_BYTES = 8 * 2**20  # four times the samples of a longest piece, at 16 kHz
 
@@ -56,7 +56,7 @@ def test_an_hour_in_flat_memory(split: str) -> None:
 
 @pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (16_000, 1), (44_100, 1), (48_000, 1), (48_000, 2)])
 def test_processor_time(rate: int, channels: int) -> None:
-    """A second of audio takes under 2 ms, in blocks of 0.1 s; the best of some runs, as others run beside."""
+    """A second of audio takes a few milliseconds, in blocks of 0.1 s; the best of some runs, as others run beside."""
     speech = talk([(2.5 * i, ["red", "boat", "sun"]) for i in range(4)], 10.0, rate) + noise(10.0, rate, 0.003)
     frames = np.repeat(speech[:, None], channels, axis=1)
     spent = []

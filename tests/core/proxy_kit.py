@@ -117,6 +117,9 @@ class Proxy:
         if user:
             self.users.add(user)
         if self._answer is not None:
+            # A connection that is closed with something unread in it is reset, which may overtake the answer.
+            while len(rest) < int(headers.get("content-length", 0)) and (more := client.recv(65_536)):
+                rest += more
             self._say(client, self._answer.replace(b"{given}", given.encode()))
         elif self._user is not None and user != self._user:
             self._say(client, b"HTTP/1.1 407 Who are you\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n")
