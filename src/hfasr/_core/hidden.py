@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from functools import cached_property
+from itertools import chain
 from urllib.parse import quote, quote_plus
 
 from hfasr.errors import APIResponseError, APIStatusError, HfasrError
@@ -54,13 +56,10 @@ class Secrets:
 
     def out_of_id(self, found: str | None) -> str | None:
         """The same for a server's id of a request, of which each answer has one: most are seen at once to be none."""
-        if found is None or not any(
-            secret[i : i + length] in found
-            for secret, length in ((self._token, _TOKEN_RUN), (self._prompt, _PROMPT_RUN))
-            for i in range(0, len(secret), length)
-        ):
-            return found
-        return self.out_of(found)
+        pieces = chain(_pieces(self._token, _TOKEN_RUN), _pieces(self._prompt, _PROMPT_RUN))
+        if found is not None and any(piece in found for piece in pieces):
+            return self.out_of(found)
+        return found
 
     def out_of_error(self, error: HfasrError) -> None:
         """Take them out of *error*; what led to it is forgotten from the first one on that tells them."""
@@ -112,6 +111,15 @@ class _Mask:
             kept += text[i:found], self._mark
             i = end
         return "".join((*kept, text[i:]))
+
+
+def _pieces(secret: str, length: int) -> Iterator[str]:
+    """Give pieces of *secret* of which every run of it of *length* characters holds one, and so does the whole."""
+    if len(secret) >= length:
+        half = length // 2
+        yield from (secret[i : i + half] for i in range(0, len(secret) - half + 1, half))
+    elif len(secret) >= _MIN_CHARS:
+        yield secret
 
 
 def _forms(secret: str) -> set[str]:
