@@ -115,4 +115,4 @@ def _of_proxy(said: str, host: str) -> APIConnectionError:
 
 def _unquoted(text: str) -> str:
     """Cut *text* off where a library quotes what the other side sent: that may be a token, or audio."""
-    return re.split(r":|\s(?:b|bytearray\()?['\"]|[<{\[]", text, maxsplit=1)[0].strip()
+    return re.split(r":|\s(?:bytearray\()?b?['\"]|[<{\[]", text, maxsplit=1)[0].strip()
