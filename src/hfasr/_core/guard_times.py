@@ -181,7 +181,7 @@ def fill(
             continue
         behind = next((i for i in range(first, n) if starts[i] is not None), n)
         after = close if behind == n else starts[behind]
-        before = left
+        before = left if behind == n or after is None else min(left, after)
         if first:
             before = placed[-1]
             end = ends[first - 1]
