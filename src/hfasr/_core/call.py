@@ -58,8 +58,7 @@ async def transcribe_piece(
         fallback_reason=reason,
         hfasr_version=__version__,
     )
-    duration = transcript.duration if audio.duration is None else audio.duration
-    return replace(transcript, provenance=origin, duration=duration)
+    return replace(transcript, provenance=origin, duration=audio.duration)
 
 
 async def _looked_at(call: CallContext, transcript: Transcript, audio: PreparedAudio) -> Transcript:

@@ -206,7 +206,7 @@ class Limiter:
         """Whether a 429 is for too many requests at once, and not for too many a second."""
         if len(self._depths) >= _DEPTHS_MIN:
             n_as_deep = sum(depth >= ticket.depth for depth in self._depths)
-            return ticket.depth > 1 and n_as_deep < _DEEP * len(self._depths)
+            return n_as_deep < _DEEP * len(self._depths)
         return self._window.is_beyond(ticket) and (ticket.full or self._pace.rate is None)
 
     def _is_stray(self, asked: float, now: float) -> bool:
