@@ -53,6 +53,28 @@ def test_failures_in_a_row_open_it() -> None:
     )
 
 
+def test_one_failure_may_be_enough() -> None:
+    """One call that failed is told as one."""
+    once = RetryPolicy(breaker_threshold=1, breaker_recovery=30)
+    breaker = Breaker()
+    entered(breaker, 0, once).failed(RuntimeError("boom"), 0)
+    assert why(breaker, 1, once) == (
+        "skipped: 1 call failed, the last with RuntimeError: boom; it is tried again in 29 s"
+    )
+
+
+def test_forked_child() -> None:
+    """A child knows what its parent knew, but none of the parent's calls probes a route there."""
+    breaker = opened()
+    parents = entered(breaker, 31)
+    lock = breaker._lock
+    breaker.renew()
+    assert breaker._lock is not lock
+    assert isinstance(entered(breaker, 31), Permit)
+    parents.release()  # as a thread of the parent's would
+    assert "another call" in why(breaker, 31)
+
+
 def test_one_call_probes() -> None:
     """After the recovery one call may pass, and the others are told that it is trying."""
     breaker = opened()
@@ -127,11 +149,11 @@ def test_only_so_many_circuits() -> None:
     for key in range(_MAX_CIRCUITS + 1):
         permit = breaker.enter(key, once, 0, forced=False)
         assert isinstance(permit, Permit)
-        permit.failed(RuntimeError("x" * 10_000), 0)
+        permit.failed(RuntimeError("no way " * 2_000), 0)
     assert len(breaker._circuits) == _MAX_CIRCUITS
     assert not breaker.shuts_out(0, once, 0)
     assert breaker.shuts_out(1, once, 0)
-    assert max(len(circuit.reason) for circuit in breaker._circuits.values()) <= 200
+    assert {len(circuit.reason) for circuit in breaker._circuits.values()} == {200}
 
 
 def test_many_threads_one_probe() -> None:

@@ -234,3 +234,112 @@ def test_blocking_takes_nothing_async() -> None:
     assert str(caught.value) == (
         "an async iterable of audio needs AsyncASRClient; or pass an ordinary iterable of bytes"
     )
+
+
+class HTTP:
+    """Notes what it is asked to send."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def send(self, request: Any, **options: Any) -> str:
+        self.asked.append((request, options))
+        return "response"
+
+
+class AsyncHTTP(HTTP):
+    async def send(self, request: Any, **options: Any) -> str:  # type: ignore[override]  # the other colour
+        return super().send(request, **options)
+
+
+def test_sending() -> None:
+    """A request goes to the client's connections as it is, in both colours."""
+    options: Any = {"timeout": 3.0, "expires_in": 2.0, "reach": "reach"}
+    request: Any = "request"
+    blocking, tasks = HTTP(), AsyncHTTP()
+    connections: Any = blocking
+    assert run_sync(BlockingIO(connections, FakeClock()).send(request, **options)) == "response"  # type: ignore[comparison-overlap]
+
+    async def main() -> Any:
+        connections: Any = tasks
+        return await AsyncIO(connections, FakeClock()).send(request, **options)
+
+    assert anyio.run(main) == "response"
+    assert blocking.asked == tasks.asked == [("request", options)]
+
+
+def test_pauses_of_the_machine() -> None:
+    """What the clock says must really pass, does."""
+    began = time.monotonic()
+    run_sync(BlockingIO(NO_HTTP, SystemClock()).sleep(0.02))
+    in_loop("asyncio", lambda io: io.sleep(0.02))
+    assert time.monotonic() - began >= 0.035
+
+
+def test_run_sync_leaves_nothing() -> None:
+    """A coroutine that suspends after all, or fails, is closed."""
+    closed = []
+
+    async def work(error: Exception | None) -> None:
+        try:
+            if error is not None:
+                raise error
+            await asyncio.sleep(0)
+        finally:
+            closed.append(error)
+
+    with pytest.raises(RuntimeError):
+        run_sync(work(None))
+    with pytest.raises(OSError, match="gone") as caught:
+        run_sync(work(OSError("gone")))
+    assert closed == [None, caught.value]
+
+
+def test_blocking_takes_no_awaitable() -> None:
+    """Something to await that is no coroutine needs no closing."""
+    future: Any = object()
+    with pytest.raises(TypeError, match="must be awaited"):
+        run_sync(BlockingIO(NO_HTTP, FakeClock()).wait(future, expires_in=None))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_threads(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that waits for its turn has 128 threads of each loop to itself; work is left behind only where it may be."""
+    asked: list[Any] = []
+    run = anyio.to_thread.run_sync
+
+    async def spy(fn: Any, **options: Any) -> Any:
+        asked.append(options)
+        return await run(fn, **options)
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", spy)
+
+    async def work(io: AsyncIO) -> None:
+        await io.offload(lambda: None)
+        await io.offload(lambda: None, abandon=True)
+        await io.offload(lambda: None, waits=True)
+        await io.offload(lambda: None, waits=True)
+
+    in_loop(backend, work)
+    in_loop(backend, work)
+    rooms = [options["limiter"] for options in asked]
+    assert [options["abandon_on_cancel"] for options in asked] == [False, True, False, False] * 2
+    assert rooms[:2] == [None, None]
+    assert rooms[2] is rooms[3]
+    assert rooms[2].total_tokens == 128
+    assert rooms[6] is rooms[7]
+    assert rooms[6] is not rooms[2]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_finish(backend: str) -> None:
+    """What must be finished is, in a task that was cancelled."""
+    done = []
+
+    async def work(io: AsyncIO) -> None:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await io.finish(lambda: done.append("done"))
+
+    in_loop(backend, work)
+    assert done == ["done"]

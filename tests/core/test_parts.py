@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from hfasr._core.parts import Chunk, Part, Span, joined, meet, one_a_chunk, placed, squeeze
+from hfasr._core.parts import (
+    Chunk,
+    Part,
+    Span,
+    first_places,
+    from_after,
+    joined,
+    last_places,
+    meet,
+    one_a_chunk,
+    placed,
+    squeeze,
+)
 from hfasr.types import Segment, Word
 
 CHUNK = Chunk(Span(0.0, 10.0, 0.0, 2.0))
@@ -101,3 +113,139 @@ def test_joined_and_one_a_chunk() -> None:
         Segment(0.0, 10.0, "w0 w0"),
         Segment(8.0, 18.0, "w0"),
     ]
+
+
+def spread(n: int, start: float, end: float, *, is_timed: bool = True) -> Part:
+    """Return a segment of *n* words whose own times nobody knows."""
+    return Part(Segment(start, end, " ".join(f"w{i}" for i in range(n))), CHUNK, is_timed=is_timed)
+
+
+def n_first(*parts: Part) -> int:
+    return len(first_places(parts, 8.0, 10.0))
+
+
+def n_last(*parts: Part) -> int:
+    return len(last_places(parts, 8.0, 10.0))
+
+
+def test_halves() -> None:
+    """Both halves of a part are of its chunk, and timed if it is."""
+    for is_timed in (True, False):
+        whole = spread(4, 2.0, 6.0, is_timed=is_timed)
+        halves = whole.until(1), whole.since(1)
+        assert [half.segment.text for half in halves] == ["w0", "w1 w2 w3"]
+        assert [(half.chunk, half.is_timed) for half in halves] == [(CHUNK, is_timed)] * 2
+    assert Part(Segment(0.0, 1.0, "a"), CHUNK).is_timed is True
+
+
+def test_retime() -> None:
+    """With new times a part has new tokens and a new rate."""
+    one = spread(4, 2.0, 6.0)
+    assert (one.end, one.rate, one.tokens[0].start) == (6.0, 1.0, 2.0)
+    one.retime(Segment(4.0, 6.0, "w0 w1"))
+    one.retime(Segment(4.0, 5.0, "w0 w1 w2"))  # nothing is known of the first yet
+    assert (one.end, one.rate, len(one.tokens), one.tokens[0].start) == (5.0, 3.0, 3, 4.0)
+    assert spread(2, 4.0, 4.05).rate == 20.0  # as of a tenth of a second
+    assert Part(Segment(4.0, None, "w0"), CHUNK).end == 4.0
+
+
+@pytest.mark.parametrize(
+    ("times", "n"),
+    [((8.0, 9.0), 1), ((9.9, 11.0), 1), ((10.25, 11.0), 1), ((10.3125, 11.0), 0), ((14.0, 15.0), 0)],
+)
+def test_first_places_of_timed_words(times: tuple[float, float], n: int) -> None:
+    """A word at the start of a chunk can be in the overlap if it begins at most 0.3 s after it."""
+    assert n_first(part(8.0, 15.0, times)) == n
+    assert n_first(part(*times, times)) == n
+
+
+@pytest.mark.parametrize(
+    ("times", "n"), [((9.0, 10.0), 1), ((7.0, 8.1), 1), ((7.0, 7.75), 1), ((7.0, 7.6875), 0), ((2.0, 3.0), 0)]
+)
+def test_last_places_of_timed_words(times: tuple[float, float], n: int) -> None:
+    """A word at the end of a chunk can be in the overlap if it ends at most 0.3 s before it."""
+    assert n_last(part(2.0, 10.0, times)) == n
+    assert n_last(part(*times, times)) == n
+
+
+def test_places_end_with_the_first_that_is_too_far() -> None:
+    """Of several parts those are given that can be in the overlap, in order, and nothing beyond them."""
+    later = [
+        part(8.0, 9.0, (8.0, 8.5), (8.5, 9.0)),
+        part(9.5, 12.0, (9.5, 10.0), (11.0, 12.0)),
+        part(9.0, 9.5, (9.0, 9.5)),
+    ]
+    assert first_places(later, 8.0, 10.0) == [(later[0], 0), (later[0], 1), (later[1], 0)]
+    earlier = [
+        part(9.0, 9.5, (9.0, 9.5)),
+        part(6.0, 8.5, (6.0, 6.5), (8.0, 8.5)),
+        part(8.5, 10.0, (8.5, 9.0), (9.0, 10.0)),
+    ]
+    assert last_places(earlier, 8.0, 10.0) == [(earlier[1], 1), (earlier[2], 0), (earlier[2], 1)]
+
+
+def test_last_places_of_chunks_that_reach_it() -> None:
+    """Gaps have no places, and neither have chunks that end before the overlap."""
+    heard, gap, before = (part(8.0, 10.0, (8.0, 10.0)) for _ in range(3))
+    gap.segment = Segment(8.0, 10.0, "", error="down")
+    before.chunk = Chunk(Span(0.0, 8.0))
+    assert last_places([before, heard, gap], 8.0, 10.0) == [(heard, 0)]
+    assert last_places([before, heard, gap], 7.9, 10.0) == [(before, 0), (heard, 0)]
+
+
+@pytest.mark.parametrize(
+    ("one", "n"),
+    [
+        (spread(99, 8.0, 18.0, is_timed=False), 25),  # as many as the fastest speaker says, and three
+        (spread(99, 12.0, 18.0, is_timed=False), 25),  # whose times mean nothing
+        (spread(99, 8.0, 10.0), 99),  # a slack below a second: where they are by their times
+        (spread(10, 8.0, 18.0), 7),  # twice as fast as on average, and three
+        (spread(40, 8.0, 18.0), 19),
+        (spread(60, 8.0, 18.0), 25),
+        (spread(10, 10.25, 20.25), 7),
+        (spread(10, 10.3125, 20.3125), 0),
+    ],
+)
+def test_places_of_words_without_times(one: Part, n: int) -> None:
+    """Of words whose times nobody knows there are as many as can be said in the overlap."""
+    assert n_first(one) == n
+
+
+@pytest.mark.parametrize(
+    ("one", "n"),
+    [
+        (spread(99, 0.0, 10.0, is_timed=False), 25),
+        (spread(10, 0.0, 10.0), 7),
+        (spread(10, -2.25, 7.75), 7),
+        (spread(10, -2.3125, 7.6875), 0),
+        (spread(10, -2.3125, 7.6875, is_timed=False), 10),
+    ],
+)
+def test_last_places_of_words_without_times(one: Part, n: int) -> None:
+    """So it is at the end of a chunk."""
+    assert n_last(one) == n
+
+
+@pytest.mark.parametrize(("lasts", "n"), [(2.3, 3), (2.32, 4)])
+def test_how_vague_times_may_be(lasts: float, n: int) -> None:
+    """Where times are at most a second wrong, and not of more, they tell which words can be in the overlap."""
+    one = Part(Segment(0.0, lasts, "w0 w1 w2 w3"), CHUNK)
+    assert len(first_places([one], -3.0, 0.0)) == n
+
+
+def test_what_is_kept() -> None:
+    """A failed chunk's error is its segment's, and a word's confidence stays."""
+    gap = Part(Segment(0.0, 10.0, "", error="down"), CHUNK)
+    assert list(one_a_chunk([gap])) == [Segment(0.0, 10.0, "", error="down")]
+    (one,) = placed([Segment(0.0, 1.0, "a", (Word(0.0, 1.0, "a", 0.25),), channel=1)], Span(5.0, 9.0))
+    assert one == Segment(5.0, 6.0, "a", (Word(5.0, 6.0, "a", 0.25),), channel=1)
+
+
+def test_from_after() -> None:
+    """What follows a place begins with the next word, or with the next part after the last one."""
+    parts = [part(0.0, 1.0, (0.0, 0.5)), part(1.0, 4.0, (1.0, 2.0), (2.0, 3.0), (3.0, 4.0)), part(4.0, 5.0, (4.0, 5.0))]
+    cut, rest = from_after(parts, parts[1], 0)
+    assert (cut.segment.start, cut.segment.text, rest) == (2.0, "w1 w2", parts[2])
+    assert from_after(parts, parts[1], 2) == [parts[2]]
+    assert from_after(parts, parts[0], 0) == parts[1:]
+    assert from_after(parts, parts[2], 0) == []

@@ -27,7 +27,6 @@ from hfasr import (
     HfasrError,
     RetryPolicy,
 )
-from hfasr._core.no_proxy import is_excepted
 from hfasr.testing import FakeASRServer, Reply
 from tests.colours import Session
 from tests.core.proxy_kit import Proxy
@@ -269,39 +268,6 @@ def test_socks_without_its_package(colour: str, wav: bytes, tmp_path: Path, monk
         capture_output=True, encoding="utf-8", timeout=60, check=True,
     )  # fmt: skip
     assert done.stdout == '1 a SOCKS proxy needs one more package: pip install "httpcore[socks]"\n'
-
-
-@pytest.mark.parametrize(
-    ("entries", "host", "port", "expected"),
-    [
-        ("*", "a.example", 80, True),
-        ("a.example", "a.example", 80, True),
-        ("A.example", "a.example", 80, True),
-        ("a.example", "b.a.example", 80, True),
-        (".a.example", "b.a.example", 80, True),
-        ("*.a.example", "b.a.example", 80, True),
-        ("a.example", "aa.example", 80, False),
-        ("a.example", "a.example.org", 80, False),
-        ("x, a.example:8080 ,y", "a.example", 8080, True),
-        ("x, a.example:8080 ,y", "a.example", 80, False),
-        ("127.0.0.1", "127.0.0.1", 80, True),
-        ("127.0.0.1:81", "127.0.0.1", 80, False),
-        ("10.0.0.0/8", "10.200.3.4", 80, True),
-        ("10.0.0.0/8", "11.0.0.1", 80, False),
-        ("10.0.0.0/8", "a10.example", 80, False),
-        ("10.0.0.0/99", "10.0.0.1", 80, False),
-        ("::1", "::1", 80, True),
-        ("[::1]:80", "::1", 80, True),
-        ("[::1]:81", "::1", 80, False),
-        ("fd00::/8", "fd12::1", 80, True),
-        ("0:0:0:0:0:0:0:1", "::1", 80, True),
-        ("", "a.example", 80, False),
-        (",, ,", "a.example", 80, False),
-    ],
-)
-def test_no_proxy(entries: str, host: str, port: int, expected: bool) -> None:
-    """Every form of NO_PROXY that is in use is understood."""
-    assert is_excepted(entries, host, port) is expected
 
 
 @pytest.mark.parametrize("form", ["127.0.0.1", "127.0.0.0/8", "127.0.0.1:{port}", "*", "localhost,127.0.0.1"])

@@ -28,6 +28,7 @@ LOADING = ModelLoadingError("loading", status_code=503, estimated_time=1809.18)
 def pauses(*errors: APIError, jitter: float = 0.0, **policy: Any) -> list[float | None]:
     """Return the pause after each of *errors*, letting the pauses pass."""
     clock = FakeClock(jitter=jitter)
+    clock.advance(100.0)
     pacer = Pacer(RetryPolicy(**policy), clock)
     found = []
     for error in errors:
@@ -85,9 +86,10 @@ def test_loading() -> None:
     )
     assert pauses(*[LOADING] * 3, jitter=1.0) == pytest.approx([0.75, 1.125, 1.6875])
     assert pauses(LOADING, loading_timeout=0.0) == [None]
+    assert pauses(LOADING, LOADING, LOADING, loading_timeout=1.5) == [1.0, 0.5, None]
 
 
-@pytest.mark.parametrize(("asked", "pause"), [(30.0, 30.0), (0.5, 1.0), (121.0, 1.0)])
+@pytest.mark.parametrize(("asked", "pause"), [(30.0, 30.0), (0.5, 1.0), (120.0, 120.0), (121.0, 1.0)])
 def test_loading_with_a_time(asked: float, pause: float) -> None:
     """A time that a loading server asks for is the least to wait, within the policy's limit."""
     assert pauses(ModelLoadingError("loading", status_code=503, retry_after=asked)) == [pause]

@@ -8,31 +8,7 @@ import pytest
 
 from hfasr._core.io import run_sync
 from hfasr._core.room import Room
-
-
-class Bell:
-    def __init__(self) -> None:
-        self.n_rung = 0
-
-    def ring(self) -> None:
-        self.n_rung += 1
-
-
-class Waits:
-    """In the place of an IO: notes its bells and for how long it would wait, and does what it is told meanwhile."""
-
-    def __init__(self, *meanwhile: Any) -> None:
-        self.bells: list[Bell] = []
-        self.heard: list[tuple[Bell, float | None]] = []
-        self._meanwhile = list(meanwhile)
-
-    def bell(self) -> Bell:
-        self.bells.append(Bell())
-        return self.bells[-1]
-
-    async def hear(self, bell: Bell, seconds: float | None) -> None:
-        self.heard.append((bell, seconds))
-        self._meanwhile.pop(0)()
+from tests.core.waiting_kit import Waits
 
 
 def enter(room: Room, amount: float, io: Any = None, **options: Any) -> None:
@@ -85,7 +61,7 @@ def test_nothing_is_taken_in_vain() -> None:
     io = Waits(lambda: None)
     with pytest.raises(TimeoutError):
         enter(room, 4.0, io, left=lambda: left.pop(0))
-    assert io.heard == [(io.bells[0], 3.0)]
+    assert io.heard == [3.0]
     with pytest.raises(TimeoutError):
         enter(room, 4.0, left=lambda: -1.0)
     assert not is_full(room, 2.0)
@@ -101,7 +77,7 @@ def test_everyone_who_waits_is_woken_once() -> None:
     with pytest.raises(IndexError):  # it waits again, where this IO has nothing more to do
         enter(room, 5.0, first)
     enter(room, 5.0, second)
-    assert second.heard == [(second.bells[0], None)]
+    assert second.heard == [None]
     assert [bell.n_rung for bell in (*first.bells, second.bells[0])] == [1, 1, 1]
     room.leave(5.0)
     assert first.bells[0].n_rung == 1

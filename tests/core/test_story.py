@@ -50,6 +50,27 @@ def test_own_retries() -> None:
     assert line == "r answered in 0.25 s (waiting 0.50 s) after r failed (503 ServerError; 0.25 s)"
 
 
+def test_nothing_before() -> None:
+    """Where nothing came before nothing is told of it; without attempts, nor of how long it took."""
+    assert told() == "engine answered"
+    assert told(reason="why") == "engine answered: why"
+    assert told(Attempt("r", 200, None, None, 0.0, 0.25, 0.0)) == "engine answered in 0.25 s"
+    assert gave_up(hfasr.BackendError("broken")) == "no answer: BackendError: broken"
+
+
+def test_what_is_shown_of_the_time() -> None:
+    """Loading and waiting are shown from 5 ms on, which would read 0.00 s; equal errors are counted from two on."""
+    fast = Attempt("r", 200, None, None, 0.0, 1.0, 0.0049, 0.0049)
+    slow = Attempt("r", 200, None, None, 0.0, 1.0, 0.005, 0.005)
+    assert told(fast) == "engine answered in 1.00 s"
+    assert told(slow).startswith("engine answered in 1.00 s (loading 0.0")
+    assert told(Attempt("r", 200, None, None, 0.0, 1.0, 2.0, 0.5)) == (
+        "engine answered in 1.00 s (loading 0.50 s, waiting 2.00 s)"
+    )
+    down = Attempt("r", 500, "ServerError", None, 0.0, 0.5, 0.0)
+    assert told(down, down, fast) == "engine answered in 1.00 s after r failed (500 ServerError x2; 1.00 s)"
+
+
 def test_bounded() -> None:
     """However many attempts and however long their reasons, it is one line of at most 500 characters."""
     attempts = [Attempt(f"http://host-{i}/v1", 500, "ServerError", None, 0.0, 0.1, 0.0) for i in range(50)]

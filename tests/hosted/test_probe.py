@@ -13,6 +13,7 @@ from hfasr._hosted.probe import openai_probe, read_probe
 from hfasr.testing import FakeASRServer, Reply, replies
 from hfasr.wire import Response
 from tests.colours import Session
+from tests.hosted.reply_kit import reply
 
 Make = Callable[..., Session]
 V1, API_V1 = "/v1/audio/transcriptions", "/api/v1/audio/transcriptions"
@@ -111,3 +112,16 @@ def test_failure_teaches_nothing(session: Make, wav: bytes) -> None:
         assert caught.value.status_code == 403
         assert asr.transcribe(wav).text == "red boat green"
         assert len(server.requests) == 3
+
+
+def test_questions_and_answers() -> None:
+    """An empty form is posted as a form, for JSON; the status or the complaint answers."""
+    for request, prefix in openai_probe("http://h"):
+        assert request is not None
+        assert request.headers == {"content-type": "multipart/form-data; boundary=hfasr", "accept": "application/json"}
+        assert request.content == b"--hfasr--\r\n"
+        assert request.url == f"http://h{prefix}/audio/transcriptions"
+    answers = {
+        status: read_probe(reply({"detail": "no"}, status)) for status in (199, 200, 299, 300, 400, 404, 405, 406)
+    }
+    assert answers == {199: None, 200: True, 299: True, 300: None, 400: True, 404: False, 405: False, 406: None}

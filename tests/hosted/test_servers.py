@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from hfasr._hosted.servers import check_url, endpoint_server, openai_server, origin, router_server
+from hfasr._hosted.hf import HFDialect
+from hfasr._hosted.openai import OpenAIDialect
+from hfasr._hosted.servers import check_url, endpoint_server, is_hugging_face, openai_server, origin, router_server
 
+HF, OPENAI = HFDialect(), OpenAIDialect()
 ROUTER = "https://router.huggingface.co"
 OWN_ENDPOINT = "https://x.us-east-1.aws.endpoints.huggingface.cloud"
 
@@ -132,3 +135,42 @@ def test_openai_servers_that_scale() -> None:
     """Only behind Hugging Face's proxy does every 503 of such a server mean that it starts."""
     assert openai_server(OWN_ENDPOINT, None).scales == "always"
     assert openai_server("http://localhost:8000", None).scales == "no"
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        *(("https://huggingface.co", True), ("https://router.huggingface.co/x", True), ("https://HuggingFace.co.", True)),
+        *(("https://a.b.endpoints.huggingface.cloud", True), ("https://endpoints.huggingface.cloud:8443", True)),
+        *(("http://huggingface.co", False), ("https://huggingface.cloud", False), ("https://nothuggingface.co", False)),
+        *(("https://huggingface.co.evil.example", False), ("https://evil.example/huggingface.co", False), ("https:///", False)),
+    ],
+)  # fmt: skip
+def test_who_may_see_a_token_that_was_found(url: str, own: bool) -> None:
+    """Only Hugging Face's own hosts, over TLS."""
+    assert is_hugging_face(url) is own
+
+
+def test_addresses() -> None:
+    """Hosts are compared without their last dot, and ports are known; a host may be missing."""
+    assert origin("https://h.:1/x?y") == ("https", "h", 1)
+    assert origin("file:///x") == ("file", "", 80)
+    assert check_url("http://h//", "x") == "http://h"
+    assert check_url("http://h/X", "x") == "http://h/X"
+    for url in ("http://h\x1f", "http://h\x00", "http://h/ ", "http://h/\\"):
+        with pytest.raises(ValueError, match=r"^x must begin with"):
+            check_url(url, "x")
+    for url in ("http://:@h", "http://@h", "http://a@h"):
+        with pytest.raises(ValueError, match=r"^x holds a user name"):
+            check_url(url, "x")
+    with pytest.raises(ValueError, match="Hub model id") as caught:
+        router_server("https://r", "p", "a" * 200)
+    assert str(caught.value) == (
+        f"{'a' * 100!r} is not a Hub model id like 'openai/whisper-large-v3'; "
+        "for a folder on this machine choose a local backend="
+    )
+    assert HF.ready_url(endpoint_server("http://h/predict/X", None)) == "http://h/predict/X/health"
+    assert HF.ready_url(endpoint_server("http://h/predict/", None)) == "http://h/health"
+    assert OPENAI.ready_url(openai_server("http://h/api/v1", None)) == "http://h/api/health"
+    assert openai_server("http://h", "org/name").model == "org/name"
+    assert openai_server("http://h/v12", None).url == "http://h/v12/audio/transcriptions"
