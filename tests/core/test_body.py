@@ -83,21 +83,21 @@ def test_grown_in_parts_of_a_mebibyte() -> None:
 @pytest.mark.parametrize(
     ("encoding", "packed"),
     [
-        ("gzip", gzip.compress(b"packed")),
-        ("X-GZIP", gzip.compress(b"packed")),
+        ("gzip", gzip.compress(b"packed", mtime=0)),
+        ("X-GZIP", gzip.compress(b"packed", mtime=0)),
         ("deflate", zlib.compress(b"packed")),
         ("deflate", zlib.compress(b"packed", level=9)),
         ("deflate", bare(b"packed")),
         ("gzip", zlib.compress(b"packed")),
-        ("deflate", gzip.compress(b"packed")),
-        ("gzip", gzip.compress(b"pac") + gzip.compress(b"") + gzip.compress(b"ked")),
-        ("gzip", gzip.compress(b"packed") + b"\0"),
-        ("gzip", gzip.compress(b"packed") + bytes(99)),
-        ("gzip", gzip.compress(b"packed") + zlib.compress(b"more")),
-        ("deflate", zlib.compress(b"packed") + gzip.compress(b"more")),
+        ("deflate", gzip.compress(b"packed", mtime=0)),
+        ("gzip", gzip.compress(b"pac", mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(b"ked", mtime=0)),
+        ("gzip", gzip.compress(b"packed", mtime=0) + b"\0"),
+        ("gzip", gzip.compress(b"packed", mtime=0) + bytes(99)),
+        ("gzip", gzip.compress(b"packed", mtime=0) + zlib.compress(b"more")),
+        ("deflate", zlib.compress(b"packed") + gzip.compress(b"more", mtime=0)),
         ("deflate", zlib.compress(b"packed") + zlib.compress(b"more")),
         ("deflate", bare(b"packed") + bare(b"more")),
-        ("gzip", gzip.compress(b"packed") + b"xx" + gzip.compress(b"more")),
+        ("gzip", gzip.compress(b"packed", mtime=0) + b"xx" + gzip.compress(b"more", mtime=0)),
     ],
 )
 def test_packed(encoding: str, packed: bytes) -> None:
@@ -137,7 +137,7 @@ def test_unknown_packing() -> None:
 
 
 @pytest.mark.parametrize(
-    "packed", [gzip.compress(b"x" * 99)[:-1], gzip.compress(b"x")[:10], b"\x1f", bare(b"xyz")[:-1]]
+    "packed", [gzip.compress(b"x" * 99, mtime=0)[:-1], gzip.compress(b"x", mtime=0)[:10], b"\x1f", bare(b"xyz")[:-1]]
 )
 def test_cut_off(packed: bytes) -> None:
     """A packed reply that ends before its packing does is an error, not half a body."""
@@ -187,7 +187,7 @@ def test_cap_of_what_is_inflated() -> None:
 
 def test_cap_of_what_came() -> None:
     """The cap is of the packed bytes, too, whatever they inflate to."""
-    empty = gzip.compress(b"")
+    empty = gzip.compress(b"", mtime=0)
     body = reader("gzip", max_bytes=len(empty) * 3)
     feed(body, empty, empty, empty)
     with pytest.raises(APIResponseError, match="larger"):
