@@ -54,6 +54,7 @@ def test_is_a_backend(engine: PocketSphinx) -> None:
     assert isinstance(engine, Backend)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_real_speech_twice(engine: PocketSphinx, shared: Path) -> None:
     """Real speech is understood within the bound, and the second time exactly as the first."""

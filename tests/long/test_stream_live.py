@@ -112,6 +112,7 @@ def test_a_block_that_is_none(session: MakeSession, server: FakeASRServer) -> No
         next(stream)
 
 
+@pytest.mark.slow
 def test_a_deadline_is_of_each_phrase(session: MakeSession, server: FakeASRServer, ear: Ear) -> None:
     """A stream may go on for longer than the client's deadline; a phrase that takes longer ends it."""
     ear.slow_s = dict.fromkeys(WORDS[:-1], 0.3)

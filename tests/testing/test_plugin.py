@@ -109,6 +109,7 @@ def test_recorded_with_an_option_and_replayed_without(asr_server: FakeASRServer,
     assert "5 passed" in run(tmp_path)
 
 
+@pytest.mark.slow
 def test_tests_that_share_a_file_are_recorded_anew_together(asr_server: FakeASRServer, tmp_path: Path) -> None:
     """`--hfasr-record=all` replaces a shared file once: what the first test recorded is there after the second one."""
     marked = '    @pytest.mark.hfasr_cassette("shared/one.json")\n'

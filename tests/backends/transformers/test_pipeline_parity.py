@@ -192,6 +192,7 @@ def test_long_ctc(name: str, models: Models) -> None:
         same(words(transcript), pipeline.words(clip, **window))
 
 
+@pytest.mark.slow
 def test_windows_join(tone_model: Path) -> None:
     """A trained model's text of a long file is what was said, and what the pipeline hears in the whole at once."""
     rng = np.random.default_rng(5)
