@@ -126,9 +126,9 @@ def untold(error: BaseException, log: str) -> None:
 
 
 REFUSALS = {
-    "407": (b"HTTP/1.1 407 {given}\r\nContent-Length: 0\r\n\r\n", "user and password", True),
-    "403": (b"HTTP/1.1 403 Not there {given}\r\nContent-Length: 0\r\n\r\n", "403", True),
-    "502": (b"HTTP/1.1 502 Bad {given}\r\nContent-Length: 0\r\n\r\n", "502", False),
+    "407": (b"HTTP/1.1 407 {given}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", "user and password", True),
+    "403": (b"HTTP/1.1 403 Not there {given}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", "403", True),
+    "502": (b"HTTP/1.1 502 Bad {given}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", "502", False),
     "garbage": (b"{given} no HTTP\r\n\r\n", "failed", False),
     "close": (b"", "failed", False),
 }
