@@ -76,7 +76,7 @@ def test_coroutine(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
-@pytest.mark.parametrize("folder", ["C:\\work\\", "/work/", "C:\\work/", ""])
+@pytest.mark.parametrize("folder", ["C:\\work\\", "/srv/app/", "C:\\work/", ""])
 def test_place(folder: str) -> None:
     """A file is named without its folder, on any system."""
     code = compile("\n\n1 / 0", folder + "hook.py", "exec")
