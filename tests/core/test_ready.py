@@ -9,10 +9,6 @@ from typing import Any
 
 import pytest
 import soundfile
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from hfasr import (
     ASRClient,
@@ -33,6 +29,7 @@ from hfasr._core.shared import Shared
 from hfasr.testing import FakeASRServer, FakeBackend, FakeClock, Reply, replies
 from tests.core.call_kit import NotedIO, call_of
 from tests.core.engines import Loading
+from tests.core.spans_kit import Provider
 
 ONCE = RetryPolicy(breaker_threshold=1)
 NO_LONGER = "raise deadline=, or shorten the audio"
@@ -193,12 +190,9 @@ def test_pauses_by_chance(client: Wait, asr_server: FakeASRServer) -> None:
 
 def test_span(client: Wait, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who watches sees the waiting as one span, with the model that is waited for."""
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    provider = Provider().install(monkeypatch)
     client(model="org/a").wait()
-    _, span = exporter.get_finished_spans()
+    _, span = provider.ended()
     assert span.name == "wait_until_ready"
     assert dict(span.attributes or {}) == {"gen_ai.operation.name": "transcribe", "gen_ai.request.model": "org/a"}
 

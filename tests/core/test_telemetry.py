@@ -11,7 +11,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
@@ -20,9 +20,6 @@ import numpy as np
 import pytest
 import soundfile
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -31,9 +28,13 @@ from hfasr import ASRClient, AsyncASRClient, Audio, Chunking, LiveAudio, RetryPo
 from hfasr._core import telemetry
 from hfasr.testing import FakeASRServer, FakeBackend, FakeClock, ToneSpeech, replies
 from tests.colours import Session
+from tests.core.spans_kit import Provider
 from tests.core.test_failure_table import ROWS, Row, endless
 from tests.core.test_on_attempt import long_audio
 from tests.core.test_transport import wait_for
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
 
 Make = Callable[..., Session]
 DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -44,14 +45,13 @@ class Spans:
     """What was recorded, and a span of the caller's around it."""
 
     def __init__(self, **settings: Any) -> None:
-        self.exporter = InMemorySpanExporter()
-        self.provider = TracerProvider(shutdown_on_exit=False, **settings)
-        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.kept = Provider(**settings)
+        self.exporter, self.provider = self.kept.exporter, self.kept.made
 
     @property
     def ended(self) -> list[ReadableSpan]:
         """Those of hfasr, in the order in which they ended."""
-        return [span for span in self.exporter.get_finished_spans() if scope(span) == "hfasr"]
+        return [span for span in self.kept.ended() if scope(span) == "hfasr"]
 
     def named(self, name: str) -> list[ReadableSpan]:
         return [span for span in self.ended if span.name == name]
@@ -92,7 +92,7 @@ def parent(span: ReadableSpan) -> int | None:
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Spans]:
     made = Spans()
-    monkeypatch.setattr(trace, "get_tracer_provider", lambda: made.provider)
+    made.kept.install(monkeypatch)
     yield made
     complaints = [record.getMessage() for record in caplog.records if record.name.startswith("opentelemetry")]
     assert complaints == []  # of spans that end twice, or a context that is left elsewhere than it was entered

@@ -8,40 +8,22 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import SpanKind, StatusCode
 
 from hfasr import Attempt, Provenance, RateLimitError, Transcript
 from hfasr._core import telemetry
 from hfasr._core.routes import HostedRoute, LocalRoute
 from hfasr._version import __version__
+from tests.core.spans_kit import Provider
 
 ATTEMPT = Attempt("hf", 200, None, "r1", 0.0, 2.5, 0.5, 0.25, 3, 1)
 HOSTED = HostedRoute("hf", "hf-inference", "https://a.example:8443/v1", "org/model", "auto", False, None)
 
 
-class Provider:
-    """Gives spans, and keeps those that have ended."""
-
-    def __init__(self) -> None:
-        self.exporter = InMemorySpanExporter()
-        self.made = TracerProvider(shutdown_on_exit=False)
-        self.made.add_span_processor(SimpleSpanProcessor(self.exporter))
-
-    def ended(self) -> list[ReadableSpan]:
-        return list(self.exporter.get_finished_spans())
-
-    def last(self) -> ReadableSpan:
-        return self.ended()[-1]
-
-
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    made = Provider()
-    monkeypatch.setattr(trace, "get_tracer_provider", lambda: made.made)
-    return made
+    return Provider().install(monkeypatch)
 
 
 def start(name: str = "call", parent: Any = None, **attributes: Any) -> Any:
@@ -92,7 +74,7 @@ def test_tracer_is_kept_for_its_provider(provider: Provider, monkeypatch: pytest
         start().end()
     assert made == ["hfasr"]
     other = Provider()
-    monkeypatch.setattr(trace, "get_tracer_provider", lambda: other.made)
+    other.install(monkeypatch)
     start("other").end()
     assert [span.name for span in other.ended()] == ["other"]
 

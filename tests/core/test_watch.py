@@ -11,7 +11,8 @@ from opentelemetry import trace
 from hfasr._core import watch
 from hfasr._core.shared import Shared
 from hfasr._core.watch import Watched
-from tests.core.test_telemetry_exactly import ATTEMPT, Provider, start, transcript
+from tests.core.spans_kit import Provider
+from tests.core.test_telemetry_exactly import ATTEMPT, start, transcript
 
 if TYPE_CHECKING:
     from hfasr import Attempt
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
-    made = Provider()
-    monkeypatch.setattr(trace, "get_tracer_provider", lambda: made.made)
-    return made
+    return Provider().install(monkeypatch)
 
 
 def test_told() -> None:
